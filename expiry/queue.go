@@ -1,0 +1,90 @@
+package expiry
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"mayfly/blobstore"
+)
+
+// Queue is what is due, as the metadata store knows it. Every method takes the
+// clock as a parameter, is durable when it returns nil, may run twice, and may be
+// called by many processes at once. Times have microseconds.
+type Queue interface {
+	// Claim takes up to limit entries that are due at now, the oldest first, and
+	// keeps them from every other caller until now + lease. A blob among them is
+	// purging from here on: no ticket opens it. Entries whose lease ran out (their
+	// pass died) and whose delay is over (Defer) are due again. An empty answer
+	// means that nothing is due.
+	Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]Due, error)
+
+	// Erase makes tombstones of the entries, whose bytes are seen to be gone, and
+	// forgets their upload attempts. An entry that is a lone attempt is removed.
+	Erase(ctx context.Context, done []Due, now time.Time) error
+
+	// Defer puts off an entry that could not be deleted until retry, and counts it.
+	Defer(ctx context.Context, d Due, retry time.Time) error
+
+	// Preview sums up by reason what Claim would find due at now; a read.
+	Preview(ctx context.Context, now time.Time) ([]Preview, error)
+
+	// Forget removes up to limit tombstones, with their tickets, whose time has
+	// come, and says how many.
+	Forget(ctx context.Context, now time.Time, limit int) (int, error)
+
+	// Backlog counts what is due at now; a read.
+	Backlog(ctx context.Context, now time.Time) (Backlog, error)
+
+	// Owned reports for each key, in order, whether a row that is not a tombstone
+	// has it: as a blob's bytes or as an upload attempt; a read.
+	Owned(ctx context.Context, keys []blobstore.Key) ([]bool, error)
+
+	// Stored are up to limit stored blobs whose id is greater than after, by id; a
+	// read. The zero UUID begins.
+	Stored(ctx context.Context, after uuid.UUID, limit int) ([]StoredBlob, error)
+}
+
+// Due is an entry of the queue: a blob to erase or, with the zero ID, the bytes of
+// an upload attempt that came to nothing.
+type Due struct {
+	ID uuid.UUID
+	// Keys of everything that the blob store may hold of it. A pending blob that
+	// was never sent any bytes has none.
+	Keys []blobstore.Key
+	// Size in bytes, as announced; 0 for a lone attempt.
+	Size int64
+	// At is when it became due.
+	At time.Time
+	// Failures counts how often it was put off.
+	Failures int
+	// Reason as the tombstone will have it.
+	Reason string
+}
+
+// Preview is what a purge would erase for one reason.
+type Preview struct {
+	Reason string
+	// Blobs, and lone upload attempts, that are due.
+	Blobs int64
+	// Bytes as announced.
+	Bytes int64
+	// OldestDueAt is when the oldest of them became due.
+	OldestDueAt time.Time
+}
+
+// Backlog is what waits for the purge.
+type Backlog struct {
+	// Due counts blobs that are due and not erased.
+	Due int64
+	// OldestDueAt is when the oldest of them became due; zero if none is.
+	OldestDueAt time.Time
+}
+
+// StoredBlob is a row that says that the blob store has these bytes.
+type StoredBlob struct {
+	ID   uuid.UUID
+	Key  blobstore.Key
+	Size int64
+}

@@ -1,0 +1,130 @@
+package tickets
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"log/slog"
+	"math/big"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// ErrToken is returned for a token that is mistyped, cut off or of another kind.
+// Its CRC tells that offline: such a token was never issued.
+var ErrToken = errors.New("malformed token")
+
+// Kind is the prefix of a token and says what it opens.
+type Kind string
+
+// The kinds of token, by their prefix, so that secret scanners know them.
+const (
+	KindKey    Kind = "mfk_" // an API key
+	KindGrant  Kind = "mfu_" // an upload grant
+	KindTicket Kind = "mft_" // a ticket
+)
+
+// A token is its kind and 70 base62 digits: id (16 bytes), secret (32 bytes) and
+// the CRC-32 (IEEE) of kind, id and secret (4 bytes), as one big-endian number.
+const (
+	tokenBytes  = 16 + 32 + 4
+	tokenDigits = 70
+)
+
+// Token is a bearer secret. It prints, logs and marshals as its kind alone; only
+// Reveal gives the secret away (P8). The zero Token is no token.
+type Token struct {
+	kind   Kind
+	id     uuid.UUID
+	secret [32]byte
+}
+
+// Hash is the SHA-256 of a token or claim key: what is stored of it.
+type Hash [sha256.Size]byte
+
+// NewToken makes a token with a fresh 256-bit secret for the row with this id.
+func NewToken(kind Kind, id uuid.UUID) Token {
+	t := Token{kind: kind, id: id}
+	rand.Read(t.secret[:]) // never fails: crypto/rand ends the program instead
+	return t
+}
+
+// ParseToken reads a token of the wanted kind, or fails with ErrToken. The error
+// never quotes the input.
+func ParseToken(kind Kind, s string) (Token, error) {
+	digits, ok := strings.CutPrefix(s, string(kind))
+	if !ok {
+		return Token{}, fmt.Errorf("%w: it does not begin with %s", ErrToken, kind)
+	}
+	if len(digits) != tokenDigits {
+		return Token{}, fmt.Errorf("%w: %d characters behind %s, not %d", ErrToken, len(digits), kind, tokenDigits)
+	}
+	for i := range len(digits) {
+		// big.Int would also take signs and underscores.
+		if c := digits[i]; (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return Token{}, fmt.Errorf("%w: a character that no token has", ErrToken)
+		}
+	}
+	n, ok := new(big.Int).SetString(digits, 62)
+	if !ok || n.BitLen() > tokenBytes*8 {
+		return Token{}, fmt.Errorf("%w: its checksum is wrong", ErrToken)
+	}
+	var raw [tokenBytes]byte
+	n.FillBytes(raw[:])
+	t := Token{kind: kind}
+	copy(t.id[:], raw[:16])
+	copy(t.secret[:], raw[16:48])
+	if binary.BigEndian.Uint32(raw[48:]) != t.checksum() {
+		return Token{}, fmt.Errorf("%w: its checksum is wrong", ErrToken)
+	}
+	return t, nil
+}
+
+func (t Token) checksum() uint32 {
+	sum := crc32.ChecksumIEEE([]byte(t.kind))
+	sum = crc32.Update(sum, crc32.IEEETable, t.id[:])
+	return crc32.Update(sum, crc32.IEEETable, t.secret[:])
+}
+
+// ID is the row that the token is for. It is no secret.
+func (t Token) ID() uuid.UUID { return t.id }
+
+// Hash is what is stored of the token.
+func (t Token) Hash() Hash {
+	raw := make([]byte, 0, 64)
+	raw = append(raw, t.kind...)
+	raw = append(raw, t.id[:]...)
+	return sha256.Sum256(append(raw, t.secret[:]...))
+}
+
+// Reveal is the token in the clear, for the one answer that hands it out.
+func (t Token) Reveal() string {
+	var raw [tokenBytes]byte
+	copy(raw[:16], t.id[:])
+	copy(raw[16:48], t.secret[:])
+	binary.BigEndian.PutUint32(raw[48:], t.checksum())
+	digits := new(big.Int).SetBytes(raw[:]).Text(62)
+	return string(t.kind) + strings.Repeat("0", tokenDigits-len(digits)) + digits
+}
+
+func (t Token) redacted() string { return string(t.kind) + "[redacted]" }
+
+// String is the redacted form.
+func (t Token) String() string { return t.redacted() }
+
+// GoString is the redacted form, for %#v.
+func (t Token) GoString() string { return t.redacted() }
+
+// Format prints the redacted form for every verb: %d or %x would otherwise show
+// the fields.
+func (t Token) Format(f fmt.State, _ rune) { fmt.Fprint(f, t.redacted()) }
+
+// LogValue is the redacted form.
+func (t Token) LogValue() slog.Value { return slog.StringValue(t.redacted()) }
+
+// MarshalText is the redacted form: a token never gets into JSON by accident.
+func (t Token) MarshalText() ([]byte, error) { return []byte(t.redacted()), nil }
