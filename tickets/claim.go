@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 )
 
 // ErrClaimKey is returned for a claim key that is not 16 to 64 bytes in base64url.
@@ -23,14 +24,12 @@ type ClaimKey struct {
 // ParseClaimKey reads 16 to 64 bytes in base64url, with or without padding
 // (RFC 4648 §5). Only their SHA-256 is kept. The error never quotes the input.
 func ParseClaimKey(s string) (ClaimKey, error) {
-	for len(s) > 0 && s[len(s)-1] == '=' {
-		s = s[:len(s)-1]
-	}
+	s = strings.TrimRight(s, "=")
 	if len(s) > base64.RawURLEncoding.EncodedLen(64) {
 		return ClaimKey{}, fmt.Errorf("%w: more than 64 bytes", ErrClaimKey)
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil {
+	if err != nil || strings.ContainsAny(s, "\r\n") { // which the decoder would pass over
 		return ClaimKey{}, fmt.Errorf("%w: not base64url", ErrClaimKey)
 	}
 	if len(raw) < 16 {

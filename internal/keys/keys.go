@@ -54,8 +54,9 @@ type Store interface {
 
 var tenantName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
-// Create makes a key and records it. The token is returned once and kept nowhere.
-func Create(ctx context.Context, s Store, role Role, tenant string, now time.Time) (Key, tickets.Token, error) {
+// New makes a key and its token, which is kept nowhere. It is good once a Store has
+// the key.
+func New(role Role, tenant string, now time.Time) (Key, tickets.Token, error) {
 	switch role {
 	case RoleBackend, RoleModerator, RoleOps:
 	default:
@@ -69,6 +70,5 @@ func Create(ctx context.Context, s Store, role Role, tenant string, now time.Tim
 		return Key{}, tickets.Token{}, err
 	}
 	token := tickets.NewToken(tickets.KindKey, id)
-	k := Key{ID: id, Tenant: tenant, Role: role, Hash: token.Hash(), CreatedAt: now.UTC().Truncate(time.Microsecond)}
-	return k, token, s.CreateKey(ctx, k)
+	return Key{ID: id, Tenant: tenant, Role: role, Hash: token.Hash(), CreatedAt: now.UTC().Truncate(time.Microsecond)}, token, nil
 }

@@ -9,8 +9,8 @@ package openapi
 
 import _ "embed" // for the document
 
-// Document is openapi.yaml, for GET /openapi.yaml and for the request validation:
-// go:embed cannot reach the top level, so generation copies it here.
+// Document is openapi.yaml, for GET /openapi.yaml and for the request validation. An
+// embedded file cannot lie above its package, so generation copies it here.
 //
 //go:embed openapi.gen.yaml
 var Document []byte

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes of every command.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// cli is the command line; the help is made from its comments' twins, the tags.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run the service. With no flags: SQLite and a folder under mayfly-data, on loopback."`
+	Demo    demoCmd    `cmd:"" help:"Show the whole life of a picture in a temporary folder: sent, opened once, refused, resumed, purged."`
+	Send    sendCmd    `cmd:"" help:"Encrypt a file, upload it and print one link per recipient."`
+	Open    openCmd    `cmd:"" help:"Open a link: download, verify and decrypt, once."`
+	Key     keyCmd     `cmd:"" help:"Create, list and revoke API keys."`
+	Purge   purgeCmd   `cmd:"" help:"Delete what is due, now."`
+	Sweep   sweepCmd   `cmd:"" help:"Remove what has no owner: bytes without a row, unfinished uploads."`
+	Migrate migrateCmd `cmd:"" help:"Bring the database's schema up to this version."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+const about = `Mayfly keeps end-to-end encrypted media for messaging services, lets each recipient open it once, and deletes it.
+
+Try it:      mayfly demo
+Run it:      mayfly serve
+Use it:      mayfly send picture.jpg --to alice --to bob
+
+Every flag has a variable: --database is MAYFLY_DATABASE. Exit status: 0 done, 1 failed, 2 wrong usage.`
+
+// usageError is a mistake in how the command was called.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// run parses the arguments and the environment and runs the command they name.
+func run(ctx context.Context, t terminal, args []string) int {
+	var c cli
+	parser, err := kong.New(&c,
+		kong.Name("mayfly"), kong.Description(about),
+		kong.Writers(t.Out, t.Err),
+		kong.UsageOnMissing(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(t),
+		// --help ends the parse, not the process: defers run, tests live on.
+		kong.Exit(func(code int) { panic(exited(code)) }),
+	)
+	if err != nil {
+		fmt.Fprintln(t.Err, "mayfly:", err)
+		return exitFailed
+	}
+	return report(t, parseAndRun(parser, t, args))
+}
+
+// exited carries kong's exit code out of the parse.
+type exited int
+
+func parseAndRun(parser *kong.Kong, t terminal, args []string) (err error) {
+	defer func() {
+		if code, ok := recover().(exited); ok && code != 0 {
+			err = usageError{errors.New("see mayfly --help")}
+		}
+	}()
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	if err := environment(parser.Model, os.Environ()); err != nil {
+		return usageError{err}
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return usageError{fmt.Errorf("%w\nsee mayfly %s--help", err, commandOf(args))}
+	}
+	return parsed.Run()
+}
+
+// commandOf is the command that the arguments name, for a hint.
+func commandOf(args []string) string {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return args[0] + " "
+	}
+	return ""
+}
+
+// report tells a failure and chooses the exit code.
+func report(t terminal, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintln(t.Err, "mayfly:", err)
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}

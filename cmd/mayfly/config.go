@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// storeFlags say where the rows and the bytes are. Every command that works on
+// them itself has them, so that they are named once.
+type storeFlags struct {
+	Database string `env:"MAYFLY_DATABASE" default:"sqlite://mayfly-data/mayfly.db" placeholder:"URL" help:"Where the rows are: sqlite://PATH (${default})."`
+	Blobs    string `env:"MAYFLY_BLOBS" default:"file://mayfly-data/blobs" placeholder:"URL" help:"Where the encrypted bytes are: file://PATH (${default})."`
+}
+
+// serveFlags configure the server. Durations and counts are text here, so that all
+// faults of a configuration can be told at once.
+type serveFlags struct {
+	storeFlags `embed:""`
+
+	Listen      string `env:"MAYFLY_LISTEN" default:"127.0.0.1:8484" placeholder:"ADDR" help:"Where the API listens (${default})."`
+	Admin       string `env:"MAYFLY_ADMIN" default:"127.0.0.1:8485" placeholder:"ADDR" help:"Where /metrics listens, 'off' for nowhere (${default})."`
+	TLSCert     string `name:"tls-cert" env:"MAYFLY_TLS_CERT" placeholder:"FILE" help:"Certificate chain (PEM). With --tls-key the API speaks HTTPS."`
+	TLSKey      string `name:"tls-key" env:"MAYFLY_TLS_KEY" placeholder:"FILE" help:"Private key (PEM) of --tls-cert."`
+	BehindProxy bool   `env:"MAYFLY_BEHIND_PROXY" help:"A proxy in front ends TLS: listen beyond loopback without it, and believe X-Forwarded-For and -Proto."`
+	PublicURL   string `name:"public-url" env:"MAYFLY_PUBLIC_URL" placeholder:"URL" help:"How clients reach the API, for upload addresses; taken from each request if not set."`
+
+	PurgeSchedule string `env:"MAYFLY_PURGE_SCHEDULE" default:"@every 1m" placeholder:"CRON" help:"When to delete what is due: five cron fields or @every, in UTC ('${default}')."`
+	SweepSchedule string `env:"MAYFLY_SWEEP_SCHEDULE" default:"17 3 * * *" placeholder:"CRON" help:"When to remove what has no owner ('${default}')."`
+
+	RatePerAddress string `env:"MAYFLY_RATE_PER_ADDRESS" default:"6000" placeholder:"N" help:"Requests per minute from one address, 0 for no limit (${default})."`
+	RatePerToken   string `env:"MAYFLY_RATE_PER_TOKEN" default:"600000" placeholder:"N" help:"Requests per minute with one token, 0 for no limit (${default})."`
+	MaxConnections string `env:"MAYFLY_MAX_CONNECTIONS" default:"4096" placeholder:"N" help:"Connections at a time; more wait (${default})."`
+	DrainTimeout   string `env:"MAYFLY_DRAIN_TIMEOUT" default:"30s" placeholder:"DURATION" help:"How long transfers may go on after SIGTERM (${default})."`
+
+	LogFormat string `env:"MAYFLY_LOG_FORMAT" default:"text" placeholder:"text|json" help:"Form of the log on stderr (${default})."`
+	LogLevel  string `env:"MAYFLY_LOG_LEVEL" default:"info" placeholder:"debug|info|warn|error" help:"Least level that is logged (${default})."`
+}
+
+// serveConfig is what serveFlags mean.
+type serveConfig struct {
+	ratePerAddress, ratePerToken, maxConnections int
+	drainTimeout                                 time.Duration
+	publicURL                                    string
+}
+
+// parse tells all faults of the flags at once.
+func (f serveFlags) parse() (serveConfig, error) {
+	var c serveConfig
+	var faults []error
+	fault := func(flag string, err error) {
+		if err != nil {
+			faults = append(faults, fmt.Errorf("--%s: %w", flag, err))
+		}
+	}
+	fault("listen", f.checkListen())
+	if f.Admin != "off" {
+		fault("admin", checkAddress(f.Admin))
+	}
+	if (f.TLSCert == "") != (f.TLSKey == "") {
+		fault("tls-cert", errors.New("--tls-cert and --tls-key go together"))
+	}
+	if f.PublicURL != "" {
+		u, err := url.Parse(f.PublicURL)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+			fault("public-url", fmt.Errorf("%q is not like https://media.example.org", f.PublicURL))
+		}
+		c.publicURL = f.PublicURL
+	}
+	c.ratePerAddress = parseCount(f.RatePerAddress, 0, "rate-per-address", fault)
+	c.ratePerToken = parseCount(f.RatePerToken, 0, "rate-per-token", fault)
+	c.maxConnections = parseCount(f.MaxConnections, 1, "max-connections", fault)
+	d, err := time.ParseDuration(f.DrainTimeout)
+	if err != nil || d < 0 {
+		fault("drain-timeout", fmt.Errorf("%q is not a duration like 30s or 2m", f.DrainTimeout))
+	}
+	c.drainTimeout = d
+	fault("database", checkScheme(f.Database, "sqlite"))
+	fault("blobs", checkScheme(f.Blobs, "file"))
+	_, err = newLogger(nil, f.LogFormat, f.LogLevel)
+	faults = append(faults, err)
+	if err := errors.Join(faults...); err != nil {
+		return serveConfig{}, usageError{err}
+	}
+	return c, nil
+}
+
+// checkListen refuses to let tokens cross a network in the clear (P8).
+func (f serveFlags) checkListen() error {
+	if err := checkAddress(f.Listen); err != nil {
+		return err
+	}
+	if f.TLSCert != "" || f.BehindProxy || onLoopback(f.Listen) {
+		return nil
+	}
+	return fmt.Errorf("%s is beyond loopback, where tokens would cross the network in the clear: "+
+		"give --tls-cert and --tls-key, or --behind-proxy if a proxy in front ends TLS", f.Listen)
+}
+
+func checkAddress(address string) error {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return fmt.Errorf("%q is not like 127.0.0.1:8484", address)
+	}
+	return nil
+}
+
+// onLoopback reports whether only this machine can reach the address.
+func onLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+func parseCount(text string, least int, flag string, fault func(string, error)) int {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least {
+		fault(flag, fmt.Errorf("%q is not a whole number from %d", text, least))
+	}
+	return n
+}
