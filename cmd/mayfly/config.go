@@ -7,13 +7,20 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"mayfly/internal/api"
 )
+
+// databaseFlag is for commands that need the rows alone.
+type databaseFlag struct {
+	Database string `env:"MAYFLY_DATABASE" default:"sqlite://mayfly-data/mayfly.db" placeholder:"URL" help:"Where the rows are: sqlite://PATH (${default})."`
+}
 
 // storeFlags say where the rows and the bytes are. Every command that works on
 // them itself has them, so that they are named once.
 type storeFlags struct {
-	Database string `env:"MAYFLY_DATABASE" default:"sqlite://mayfly-data/mayfly.db" placeholder:"URL" help:"Where the rows are: sqlite://PATH (${default})."`
-	Blobs    string `env:"MAYFLY_BLOBS" default:"file://mayfly-data/blobs" placeholder:"URL" help:"Where the encrypted bytes are: file://PATH (${default})."`
+	databaseFlag `embed:""`
+	Blobs        string `env:"MAYFLY_BLOBS" default:"file://mayfly-data/blobs" placeholder:"URL" help:"Where the encrypted bytes are: file://PATH (${default})."`
 }
 
 // serveFlags configure the server. Durations and counts are text here, so that all
@@ -45,6 +52,18 @@ type serveConfig struct {
 	ratePerAddress, ratePerToken, maxConnections int
 	drainTimeout                                 time.Duration
 	publicURL                                    string
+}
+
+// limits are the API's, where a negative number means none and 0 the default.
+func (c serveConfig) limits() api.Limits {
+	l := api.Limits{PerAddress: c.ratePerAddress, PerToken: c.ratePerToken, Connections: c.maxConnections}
+	if l.PerAddress == 0 {
+		l.PerAddress, l.FailuresPerAddress = -1, -1
+	}
+	if l.PerToken == 0 {
+		l.PerToken = -1
+	}
+	return l
 }
 
 // parse tells all faults of the flags at once.

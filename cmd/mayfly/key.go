@@ -17,11 +17,6 @@ type keyCmd struct {
 	Revoke keyRevokeCmd `cmd:"" help:"End a key at once."`
 }
 
-// databaseFlag is for commands that need the rows alone.
-type databaseFlag struct {
-	Database string `env:"MAYFLY_DATABASE" default:"sqlite://mayfly-data/mayfly.db" placeholder:"URL" help:"Where the rows are: sqlite://PATH (${default})."`
-}
-
 type keyCreateCmd struct {
 	databaseFlag `embed:""`
 	Role         string `required:"" enum:"backend,moderator,ops" placeholder:"ROLE" help:"What the key may do: backend (upload, tickets, unsend), moderator, ops."`
@@ -61,7 +56,7 @@ type listedKey struct {
 }
 
 func (c *keyListCmd) Run(ctx context.Context, t terminal) error {
-	db, err := openDatabase(ctx, c.Database)
+	db, err := existingDatabase(ctx, c.Database)
 	if err != nil {
 		return err
 	}
@@ -102,7 +97,7 @@ func (c *keyRevokeCmd) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return usageError{fmt.Errorf("%q is not a key's id; see 'mayfly key list'", c.ID)}
 	}
-	db, err := openDatabase(ctx, c.Database)
+	db, err := existingDatabase(ctx, c.Database)
 	if err != nil {
 		return err
 	}

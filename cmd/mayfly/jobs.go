@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"mayfly/expiry"
+	"mayfly/internal/metrics"
+)
+
+// schedule is the purge and the sweep at their times, counted and logged.
+func (s *service) schedule(purgeSpec, sweepSpec string) (*expiry.Schedule, error) {
+	return expiry.NewSchedule(s.observe,
+		expiry.Job{Name: "purge", Spec: purgeSpec, Run: s.runPurge},
+		expiry.Job{Name: "sweep", Spec: sweepSpec, Run: s.runSweep},
+	)
+}
+
+func (s *service) runPurge(ctx context.Context) error {
+	r, err := s.purge.Run(ctx)
+	s.metrics.Purge(r.Reasons, r.Failed, endOf(err))
+	if r.Erased+r.Failed+r.Forgotten > 0 {
+		s.log.Info("purge", "erased", r.Erased, "bytes", r.Bytes, "failed", r.Failed, "forgotten", r.Forgotten)
+	}
+	s.warn("purge", r.Failures)
+	return err
+}
+
+func (s *service) runSweep(ctx context.Context) error {
+	r, err := s.sweep.Run(ctx)
+	s.metrics.Sweep(metrics.SweepPass{
+		Orphans: r.Orphans, Stale: r.Stale, Missing: r.Missing,
+		Deleted: r.Deleted, Discarded: r.Discarded, Failed: r.Failed, Braked: r.Braked,
+	}, endOf(err))
+	if r.Orphans+r.Stale+r.Failed > 0 {
+		s.log.Info("sweep", "listed", r.Listed, "orphans", r.Orphans, "stale", r.Stale,
+			"deleted", r.Deleted, "discarded", r.Discarded, "failed", r.Failed)
+	}
+	for _, m := range r.MissingBlobs {
+		s.log.Error("bytes are missing: a promise is broken (P1)", "blob", m.ID, "error", m.Err)
+	}
+	s.warn("sweep", r.Failures)
+	return err
+}
+
+func (s *service) warn(job string, failures []expiry.Failure) {
+	for _, f := range failures {
+		s.log.Warn(job+" put off", "blob", f.ID, "error", f.Err)
+	}
+}
+
+// observe tells of a pass that failed as a whole.
+func (s *service) observe(p expiry.Pass) {
+	var caught *expiry.PanicError
+	switch {
+	case errors.As(p.Err, &caught):
+		s.metrics.JobPanic(p.Job)
+		s.log.Error("a background job panicked", "job", p.Job, "panic", caught.Value, "stack", string(caught.Stack))
+	case p.Err != nil && !errors.Is(p.Err, context.Canceled):
+		s.log.Error("a background job failed", "job", p.Job, "error", p.Err, "took", p.Took)
+	}
+	if p.Skipped > 0 {
+		s.log.Warn("a background job takes longer than its interval", "job", p.Job, "took", p.Took, "skipped", p.Skipped)
+	}
+}
+
+// endOf is when a pass ended, or the zero time if it failed.
+func endOf(err error) time.Time {
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Now()
+}
+
+// tellPlans says what the schedule's expressions mean.
+func tellPlans(log *slog.Logger, s *expiry.Schedule) {
+	for _, p := range s.Plans(time.Now()) {
+		log.Info("schedule", "job", p.Job, "spec", p.Spec, "next", p.Next)
+	}
+}

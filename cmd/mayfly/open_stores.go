@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"mayfly/blobstore"
+	"mayfly/blobstore/fsblob"
+	"mayfly/internal/sqlstore"
+)
+
+// openDatabase opens the metadata store, makes it if there is none, and brings its
+// schema up to date.
+func openDatabase(ctx context.Context, address string) (*sqlstore.Store, error) {
+	return openDatabaseAs(ctx, sqlstore.Config{URL: address, Migrate: true})
+}
+
+// existingDatabase opens the metadata store only if it is there: a purge or sweep
+// of a mistyped one would find nothing, or nothing but orphans.
+func existingDatabase(ctx context.Context, address string) (*sqlstore.Store, error) {
+	return openDatabaseAs(ctx, sqlstore.Config{URL: address})
+}
+
+func openDatabaseAs(ctx context.Context, cfg sqlstore.Config) (*sqlstore.Store, error) {
+	if err := checkScheme(cfg.URL, "sqlite"); err != nil {
+		return nil, usageError{fmt.Errorf("--database: %w", err)}
+	}
+	return sqlstore.Open(ctx, cfg)
+}
+
+// closingStore is a blob store that holds something open.
+type closingStore interface {
+	blobstore.Store
+	io.Closer
+}
+
+// openBlobs opens the blob store that an address names by its scheme.
+func openBlobs(address string) (closingStore, error) {
+	if err := checkScheme(address, "file"); err != nil {
+		return nil, usageError{fmt.Errorf("--blobs: %w", err)}
+	}
+	path, err := pathOf(address)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--blobs: %w", err)}
+	}
+	return fsblob.Open(path)
+}
+
+// checkScheme names the schemes that there are, instead of "unknown scheme".
+func checkScheme(address, scheme string) error {
+	if got, _, ok := strings.Cut(address, "://"); !ok || got != scheme {
+		return fmt.Errorf("%q is not a URL like %s://PATH", redactedURL(address), scheme)
+	}
+	return nil
+}
+
+// pathOf is the path of an address like file://relative/path or file:///absolute.
+func pathOf(address string) (string, error) {
+	_, rest, _ := strings.Cut(address, "://")
+	path, err := url.PathUnescape(rest)
+	if err != nil || path == "" || strings.ContainsAny(rest, "?#") {
+		return "", fmt.Errorf("%q has no usable path", address)
+	}
+	return filepath.Clean(path), nil
+}
+
+// redactedURL is an address without its password, for people and logs (P8).
+func redactedURL(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "(unreadable)"
+	}
+	return u.Redacted()
+}
+
+// open opens both stores, for a command that works on them itself.
+func (f storeFlags) open(ctx context.Context) (_ *sqlstore.Store, _ closingStore, closeStores func(), err error) {
+	db, err := existingDatabase(ctx, f.Database)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	blobs, err := openBlobs(f.Blobs)
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, db.Close())
+	}
+	return db, blobs, func() { blobs.Close(); db.Close() }, nil
+}
