@@ -45,7 +45,8 @@ type Store interface {
 
 	// Delete is idempotent and durable: on nil no version of any key can come back,
 	// not even after a crash. It goes on after a failing key and joins the errors,
-	// each a *KeyError that names its key.
+	// each a *KeyError that names its key. An unfinished upload of a key is not its
+	// concern: All yields those, and Discard removes them.
 	Delete(ctx context.Context, keys ...Key) error
 
 	// All yields every blob that was put before the call and not deleted since, in

@@ -16,15 +16,18 @@ type Queue interface {
 	// Claim takes up to limit entries that are due at now, the oldest first, and
 	// keeps them from every other caller until now + lease. A blob among them is
 	// purging from here on: no ticket opens it. Entries whose lease ran out (their
-	// pass died) and whose delay is over (Defer) are due again. An empty answer
-	// means that nothing is due.
+	// pass died) and whose delay is over (Defer) are due again, and queue by that
+	// time: what cannot be deleted does not stand in front of the rest. An empty
+	// answer means that nothing is due.
 	Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]Due, error)
 
 	// Erase makes tombstones of the entries, whose bytes are seen to be gone, and
-	// forgets their upload attempts. An entry that is a lone attempt is removed.
+	// forgets their upload attempts. An entry that is a lone attempt is removed. An
+	// entry that another pass erased, after this one's lease ran out, stays as it is.
 	Erase(ctx context.Context, done []Due, now time.Time) error
 
 	// Defer puts off an entry that could not be deleted until retry, and counts it.
+	// An entry that another pass erased meanwhile stays erased.
 	Defer(ctx context.Context, d Due, retry time.Time) error
 
 	// Preview sums up by reason what Claim would find due at now; a read.

@@ -1,0 +1,286 @@
+package expiry
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"mayfly/blobstore"
+)
+
+var (
+	// ErrStoreDown ends a pass in which the blob store fails whatever is asked of
+	// it: to go on would only hammer it.
+	ErrStoreDown = errors.New("the blob store is failing")
+	// ErrRemains is the failure of a blob that can still be read although the
+	// store said that it was deleted: a store that breaks its promise.
+	ErrRemains = errors.New("still there after its deletion")
+)
+
+const (
+	purgeBatch      = 100
+	purgeMaxBatches = 1000
+	purgeLease      = 5 * time.Minute
+
+	// Back-off of an entry that could not be deleted.
+	firstRetry   = time.Minute
+	slowestRetry = time.Hour
+
+	// barrenBatches in a row, of which nothing could be deleted, end a pass. One
+	// alone may be a few blobs that are damaged, and others wait behind them.
+	barrenBatches = 3
+
+	// maxFailures bounds the examples that a result carries.
+	maxFailures = 10
+)
+
+// Purge erases what is due. Queue and Blobs are required. Run may be called at
+// the same time by many processes: the queue divides the work among them.
+type Purge struct {
+	Queue Queue
+	Blobs blobstore.Store
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+	// Batch is how many entries are claimed at once; 100 if 0.
+	Batch int
+	// MaxBatches ends a pass that always finds more; 1000 if 0.
+	MaxBatches int
+	// Lease is how long a batch is kept from other processes; 5 minutes if 0. Half
+	// of it is the time that the blob store has, so that a store that hangs is
+	// told from one that works, and what happened is recorded within the lease.
+	Lease time.Duration
+}
+
+// PurgeResult is what one pass did.
+type PurgeResult struct {
+	// Erased counts entries that became tombstones, lone upload attempts among
+	// them; Reasons divides that number.
+	Erased  int64
+	Reasons map[string]int64
+	// Bytes of what was erased, as announced.
+	Bytes int64
+	// Failed counts entries that were put off; Failures are the first ten of them.
+	Failed   int64
+	Failures []Failure
+	// Forgotten counts tombstones whose time had come.
+	Forgotten int64
+	// More says that MaxBatches ended the pass and not the end of the work.
+	More bool
+}
+
+// Failure is a blob that could not be deleted or checked.
+type Failure struct {
+	// ID of the blob; zero for a lone attempt and for an orphan.
+	ID uuid.UUID
+	// Err names the key, where there is one.
+	Err error
+}
+
+// Preview sums up what a pass would erase now, and changes nothing.
+func (p *Purge) Preview(ctx context.Context) ([]Preview, error) {
+	return p.Queue.Preview(ctx, p.now())
+}
+
+// Run makes one pass: it erases what is due, batch after batch, and forgets the
+// tombstones whose time has come. What could not be deleted is put off and
+// counted in the result; that alone is no error. The result holds also beside
+// an error: of the Queue, of the context, or ErrStoreDown. Wherever Run stops,
+// what it had claimed is due again when the lease runs out.
+func (p *Purge) Run(ctx context.Context) (PurgeResult, error) {
+	var r PurgeResult
+	err := p.eraseDue(ctx, &r)
+	if err != nil && !errors.Is(err, ErrStoreDown) {
+		return r, err
+	}
+	return r, errors.Join(err, p.forget(ctx, &r))
+}
+
+func (p *Purge) eraseDue(ctx context.Context, r *PurgeResult) error {
+	limit := cmp.Or(p.Batch, purgeBatch)
+	barren := 0
+	for range cmp.Or(p.MaxBatches, purgeMaxBatches) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		// The clock is read for each batch: a long pass must not take leases that
+		// have run out before they begin.
+		batch, err := p.Queue.Claim(ctx, p.now(), p.lease(), limit)
+		if err != nil {
+			return fmt.Errorf("claim what is due: %w", err)
+		}
+		if len(batch) == 0 {
+			return nil
+		}
+		erased, err := p.erase(ctx, batch, r)
+		if err != nil {
+			return err
+		}
+		if barren++; erased > 0 {
+			barren = 0
+		}
+		if barren == barrenBatches {
+			return fmt.Errorf("%w: nothing of %d batches could be deleted", ErrStoreDown, barren)
+		}
+		if len(batch) < limit {
+			return nil // the rest is not due, or others are at it
+		}
+	}
+	r.More = true
+	return nil
+}
+
+// erase takes one claimed batch from bytes to tombstones and says how many
+// entries came through.
+func (p *Purge) erase(ctx context.Context, batch []Due, r *PurgeResult) (int, error) {
+	doubts, down := p.deleteBytes(ctx, batch)
+	if err := ctx.Err(); err != nil {
+		// Doubts that a cancelled context raised are nobody's failures: they are
+		// not counted, and the lease hands the batch to a later pass.
+		return 0, err
+	}
+	var gone, kept []Due
+	for i, d := range batch {
+		if doubts[i] == nil {
+			gone = append(gone, d)
+			continue
+		}
+		kept = append(kept, d)
+		r.Failed++
+		if len(r.Failures) < maxFailures {
+			r.Failures = append(r.Failures, Failure{ID: d.ID, Err: doubts[i]})
+		}
+	}
+	// Both are tried: neither half should wait out a lease because of the other.
+	err := errors.Join(p.record(ctx, gone, r), p.putOff(ctx, kept))
+	if err == nil && down != nil {
+		err = fmt.Errorf("%w: %w", ErrStoreDown, down)
+	}
+	return len(gone), err
+}
+
+// deleteBytes deletes the bytes of the batch and looks whether they are gone. For
+// each entry it returns why its bytes may still exist, nil if they are seen to be
+// gone; down is an error that concerns no single key.
+func (p *Purge) deleteBytes(ctx context.Context, batch []Due) (doubts []error, down error) {
+	ctx, cancel := context.WithTimeout(ctx, p.lease()/2)
+	defer cancel()
+
+	var keys []blobstore.Key
+	for _, d := range batch {
+		keys = append(keys, d.Keys...)
+	}
+	var failed map[blobstore.Key]error
+	if len(keys) > 0 {
+		failed, down = byKey(p.Blobs.Delete(ctx, keys...))
+	}
+	doubts = make([]error, len(batch))
+	parallel(len(batch), func(i int) {
+		for _, key := range batch[i].Keys {
+			// A key whose deletion failed is not looked for: that it cannot be read
+			// now does not say that it stays away (blobstore, number 4).
+			doubt := cmp.Or(failed[key], down)
+			if doubt == nil {
+				doubt = p.absent(ctx, key)
+			}
+			if doubt != nil {
+				doubts[i] = doubt
+				return
+			}
+		}
+	})
+	if down == nil {
+		down = ctx.Err() // it hangs
+	}
+	return doubts, down
+}
+
+// absent is nil if the store knows nothing of the key. P5: a store that answers
+// anything else has not shown that the bytes are gone.
+func (p *Purge) absent(ctx context.Context, key blobstore.Key) error {
+	body, _, err := p.Blobs.Open(ctx, key, 0)
+	switch {
+	case errors.Is(err, blobstore.ErrNotFound):
+		return nil
+	case err == nil:
+		err = errors.Join(ErrRemains, body.Close())
+	}
+	return &blobstore.KeyError{Key: key, Err: err}
+}
+
+// record makes tombstones of entries whose bytes are gone.
+func (p *Purge) record(ctx context.Context, gone []Due, r *PurgeResult) error {
+	if len(gone) == 0 {
+		return nil
+	}
+	if err := p.Queue.Erase(ctx, gone, p.now()); err != nil {
+		return fmt.Errorf("record what was erased: %w", err)
+	}
+	if r.Reasons == nil {
+		r.Reasons = make(map[string]int64)
+	}
+	for _, d := range gone {
+		r.Erased++
+		r.Reasons[d.Reason]++
+		r.Bytes += d.Size
+	}
+	return nil
+}
+
+// putOff gives every entry its own later time.
+func (p *Purge) putOff(ctx context.Context, kept []Due) error {
+	for _, d := range kept {
+		if err := p.Queue.Defer(ctx, d, p.now().Add(backoff(d))); err != nil {
+			return fmt.Errorf("put off what could not be deleted: %w", err)
+		}
+	}
+	return nil
+}
+
+func (p *Purge) forget(ctx context.Context, r *PurgeResult) error {
+	limit := cmp.Or(p.Batch, purgeBatch)
+	for range cmp.Or(p.MaxBatches, purgeMaxBatches) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := p.Queue.Forget(ctx, p.now(), limit)
+		if err != nil {
+			return fmt.Errorf("forget old tombstones: %w", err)
+		}
+		r.Forgotten += int64(n)
+		if n < limit {
+			return nil
+		}
+	}
+	r.More = true
+	return nil
+}
+
+// backoff doubles from one minute to one hour. Of that, the second half is spread
+// by the entry's own keys: what failed together does not come back together.
+func backoff(d Due) time.Duration {
+	delay := slowestRetry
+	if d.Failures < 6 { // 2^6 minutes are more than an hour
+		delay = firstRetry << max(d.Failures, 0)
+	}
+	h := fnv.New32a()
+	for _, key := range d.Keys {
+		h.Write([]byte(key))
+	}
+	return delay/2 + delay/2*time.Duration(h.Sum32()%1024)/1024
+}
+
+func (p *Purge) lease() time.Duration { return cmp.Or(p.Lease, purgeLease) }
+func (p *Purge) now() time.Time       { return clock(p.Now) }
+
+// clock reads now in the precision of the queue.
+func clock(now func() time.Time) time.Time {
+	if now == nil {
+		now = time.Now
+	}
+	return now().UTC().Truncate(time.Microsecond)
+}
