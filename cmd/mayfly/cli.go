@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -30,11 +29,12 @@ type cli struct {
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
+// Lines that begin with white space are printed as they are.
 const about = `Mayfly keeps end-to-end encrypted media for messaging services, lets each recipient open it once, and deletes it.
 
-Try it:      mayfly demo
-Run it:      mayfly serve
-Use it:      mayfly send picture.jpg --to alice --to bob
+  Try it:  mayfly demo
+  Run it:  mayfly serve
+  Use it:  mayfly send picture.jpg --to alice --to bob
 
 Every flag has a variable: --database is MAYFLY_DATABASE. Exit status: 0 done, 1 failed, 2 wrong usage.`
 
@@ -49,7 +49,6 @@ func run(ctx context.Context, t terminal, args []string) int {
 	parser, err := kong.New(&c,
 		kong.Name("mayfly"), kong.Description(about),
 		kong.Writers(t.Out, t.Err),
-		kong.UsageOnMissing(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(t),
 		// --help ends the parse, not the process: defers run, tests live on.
@@ -79,15 +78,17 @@ func parseAndRun(parser *kong.Kong, t terminal, args []string) (err error) {
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		return usageError{fmt.Errorf("%w\nsee mayfly %s--help", err, commandOf(args))}
+		return usageError{fmt.Errorf("%w\nsee mayfly %s--help", err, commandOf(parser.Model, args))}
 	}
 	return parsed.Run()
 }
 
-// commandOf is the command that the arguments name, for a hint.
-func commandOf(args []string) string {
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		return args[0] + " "
+// commandOf is the command that the arguments name, for a hint; empty if none.
+func commandOf(model *kong.Application, args []string) string {
+	for _, node := range model.Children {
+		if node.Name == args[0] {
+			return args[0] + " "
+		}
 	}
 	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"mayfly/expiry"
 	"mayfly/internal/api"
 )
 
@@ -99,6 +100,9 @@ func (f serveFlags) parse() (serveConfig, error) {
 	c.drainTimeout = d
 	fault("database", checkScheme(f.Database, "sqlite"))
 	fault("blobs", checkScheme(f.Blobs, "file"))
+	_, err = expiry.NewSchedule(nil,
+		expiry.Job{Name: purgeJob, Spec: f.PurgeSchedule}, expiry.Job{Name: sweepJob, Spec: f.SweepSchedule})
+	faults = append(faults, err)
 	_, err = newLogger(nil, f.LogFormat, f.LogLevel)
 	faults = append(faults, err)
 	if err := errors.Join(faults...); err != nil {

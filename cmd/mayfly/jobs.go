@@ -10,11 +10,17 @@ import (
 	"mayfly/internal/metrics"
 )
 
+// The jobs by their names, in logs and metrics.
+const (
+	purgeJob = "purge"
+	sweepJob = "sweep"
+)
+
 // schedule is the purge and the sweep at their times, counted and logged.
 func (s *service) schedule(purgeSpec, sweepSpec string) (*expiry.Schedule, error) {
 	return expiry.NewSchedule(s.observe,
-		expiry.Job{Name: "purge", Spec: purgeSpec, Run: s.runPurge},
-		expiry.Job{Name: "sweep", Spec: sweepSpec, Run: s.runSweep},
+		expiry.Job{Name: purgeJob, Spec: purgeSpec, Run: s.runPurge},
+		expiry.Job{Name: sweepJob, Spec: sweepSpec, Run: s.runSweep},
 	)
 }
 
