@@ -87,7 +87,8 @@ type Backlog struct {
 
 // StoredBlob is a row that says that the blob store has these bytes.
 type StoredBlob struct {
-	ID   uuid.UUID
-	Key  blobstore.Key
-	Size int64
+	ID     uuid.UUID
+	Key    blobstore.Key
+	Size   int64
+	SHA256 blobstore.Digest
 }

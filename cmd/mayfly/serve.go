@@ -61,8 +61,12 @@ func (c *serveCmd) Run(ctx context.Context, t terminal) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 
+	adminAddress := c.Admin
+	if admin != nil {
+		adminAddress = adminListener.Addr().String()
+	}
 	log.Info("mayfly serves", "version", version(), "listen", listener.Addr().String(), "tls", c.TLSCert != "",
-		"admin", c.Admin, "database", redactedURL(c.Database), "blobs", redactedURL(c.Blobs))
+		"admin", adminAddress, "database", redactedURL(c.Database), "blobs", redactedURL(c.Blobs))
 	tellPlans(log, schedule)
 
 	// The group's context ends with the first part that fails, or with the signal.
