@@ -45,8 +45,16 @@ func (e usageError) Unwrap() error { return e.error }
 
 // run parses the arguments and the environment and runs the command they name.
 func run(ctx context.Context, t terminal, args []string) int {
-	var c cli
-	parser, err := kong.New(&c,
+	parser, err := newParser(ctx, &cli{}, t)
+	if err != nil {
+		fmt.Fprintln(t.Err, "mayfly:", err)
+		return exitFailed
+	}
+	return report(t, parseAndRun(parser, t, args))
+}
+
+func newParser(ctx context.Context, c *cli, t terminal) (*kong.Kong, error) {
+	return kong.New(c,
 		kong.Name("mayfly"), kong.Description(about),
 		kong.Writers(t.Out, t.Err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
@@ -54,11 +62,6 @@ func run(ctx context.Context, t terminal, args []string) int {
 		// --help ends the parse, not the process: defers run, tests live on.
 		kong.Exit(func(code int) { panic(exited(code)) }),
 	)
-	if err != nil {
-		fmt.Fprintln(t.Err, "mayfly:", err)
-		return exitFailed
-	}
-	return report(t, parseAndRun(parser, t, args))
 }
 
 // exited carries kong's exit code out of the parse.

@@ -3,8 +3,10 @@
 //
 //	go run ./internal/testenv go test -race ./...
 //
-// Today that is a fresh temporary folder, on a real disk, in TMPDIR: every
-// database and blob folder of the tests is made below it, and nothing stays.
+// Today that is a C compiler for the race detector and curl for the README's
+// examples, installed if the machine has none and lets us, and a fresh temporary
+// folder, on a real disk, in TMPDIR: every database and blob folder of the tests is
+// made below it, and nothing stays.
 package main
 
 import (
@@ -35,6 +37,9 @@ func run(args []string) (code int, err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
+	if err := provide(ctx, tools()); err != nil {
+		return 1, err
+	}
 	dir, err := os.MkdirTemp("", "mayfly-testenv-")
 	if err != nil {
 		return 1, err
