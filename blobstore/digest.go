@@ -73,7 +73,7 @@ func (d *DigestReader) Read(p []byte) (int, error) {
 	n, err := d.r.Read(p)
 	if over := d.n + int64(n) - d.size; over > 0 {
 		// The surplus is not passed on: who sends too much gets nothing stored.
-		n -= int(over)
+		n -= int(min(over, int64(n))) // a size below zero is one that no body has
 		err = fmt.Errorf("%w: more than %d bytes", ErrSize, d.size)
 	}
 	d.n += int64(n)

@@ -1,0 +1,149 @@
+package fsblob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"mayfly/blobstore"
+)
+
+// deleteFolders is how many folders one Delete works on at a time. What it
+// waits for is fsync, and those that run together share commits of the journal.
+const deleteFolders = 16
+
+// Delete implements blobstore.Store. Each folder that keys share costs one fsync.
+func (s *Store) Delete(ctx context.Context, keys ...blobstore.Key) error {
+	var (
+		mu   sync.Mutex
+		errs []error
+	)
+	fail := func(err error, keys ...blobstore.Key) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, key := range keys {
+			errs = append(errs, &blobstore.KeyError{Key: key, Err: err})
+		}
+	}
+
+	folders := map[string][]blobstore.Key{}
+	for _, key := range keys {
+		if _, err := blobstore.ParseKey(string(key)); err != nil {
+			fail(err, key)
+			continue
+		}
+		folders[folder(key)] = append(folders[folder(key)], key)
+	}
+
+	var g errgroup.Group
+	g.SetLimit(deleteFolders)
+	for name, keys := range folders {
+		g.Go(func() error {
+			s.deleteIn(ctx, name, keys, fail)
+			return nil
+		})
+	}
+	g.Wait() // always nil: one folder's errors must not stop the others
+	return errors.Join(errs...)
+}
+
+// deleteIn deletes keys, which share the folder name, and reports those that
+// it could not delete.
+func (s *Store) deleteIn(ctx context.Context, name string, keys []blobstore.Key, fail func(error, ...blobstore.Key)) {
+	if err := ctx.Err(); err != nil {
+		fail(err, keys...)
+		return
+	}
+	dir, err := s.root.OpenRoot(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err != nil {
+		fail(err, keys...)
+		return
+	}
+	defer dir.Close()
+
+	var gone []blobstore.Key
+	for _, key := range keys {
+		if err := s.unlinkBlob(ctx, dir, key); err != nil {
+			fail(err, key)
+			continue
+		}
+		gone = append(gone, key)
+	}
+	// P5: also when there was nothing to unlink. Whoever did it before may have
+	// died before its fsync, and then a power cut would bring the blob back.
+	if err := s.syncDir(dir); err != nil {
+		fail(err, gone...)
+	}
+}
+
+func (s *Store) unlinkBlob(ctx context.Context, dir *os.Root, key blobstore.Key) error {
+	fi, err := dir.Lstat(string(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if links(fi) > 1 {
+		if err := s.unlinkSecondNames(ctx, dir, key); err != nil {
+			return err
+		}
+	}
+	return s.unlink(dir, string(key))
+}
+
+// unlinkSecondNames removes the names that a Put of key left when it was killed
+// between link and unlink. P5: without it the bytes of a deleted blob would lie
+// there under another name until the next sweep.
+func (s *Store) unlinkSecondNames(ctx context.Context, dir *os.Root, key blobstore.Key) error {
+	return readNames(ctx, dir, func(name string) error {
+		if k, ok := parsePartial(name); ok && k == key {
+			return s.unlink(dir, name)
+		}
+		return nil
+	})
+}
+
+// Discard implements blobstore.Store. If the upload is under way after all, its
+// Put fails.
+func (s *Store) Discard(ctx context.Context, partial blobstore.Info) error {
+	// The reference is taken apart and checked: it must never reach a blob.
+	in, name := path.Split(partial.Ref)
+	in = strings.TrimSuffix(in, "/")
+	key, ok := parsePartial(name)
+	if !partial.Partial || !ok || folder(key) != in {
+		return fmt.Errorf("discard %q: not an unfinished upload", partial.Ref)
+	}
+	if err := s.discard(ctx, in, name); err != nil {
+		return fmt.Errorf("discard %s: %w", partial.Ref, err)
+	}
+	return nil
+}
+
+func (s *Store) discard(ctx context.Context, in, name string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	dir, err := s.root.OpenRoot(in)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := s.unlink(dir, name); err != nil {
+		return err
+	}
+	return s.syncDir(dir)
+}

@@ -1,0 +1,176 @@
+package fsblob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+
+	"mayfly/blobstore"
+)
+
+// bufferSize bounds the memory of a Put: 64 at a time take 16 MiB. Larger
+// buffers are no faster.
+const bufferSize = 64 << 10
+
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+// Put implements blobstore.Store. A cancelled ctx is seen between two reads of
+// r: who wants an end sooner must make r end.
+func (s *Store) Put(ctx context.Context, key blobstore.Key, r io.Reader, size int64) error {
+	err := s.create(ctx, key, func(f *os.File) error { return s.fill(ctx, f, r, size) })
+	if err != nil {
+		return fmt.Errorf("put blob %s: %w", key, err)
+	}
+	return nil
+}
+
+// create makes the blob of key from what write writes. P1: the order is the
+// promise. The bytes are durable before the name exists, so that no crash leaves
+// a name with half a blob; the name is durable before the caller hears of it.
+func (s *Store) create(ctx context.Context, key blobstore.Key, write func(*os.File) error) error {
+	if _, err := blobstore.ParseKey(string(key)); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	dir, err := s.openFolder(key)
+	if err != nil {
+		return noSpace(err)
+	}
+	defer dir.Close()
+
+	part := partialName(key)
+	if err := s.writeFile(dir, part, write); err != nil {
+		return errors.Join(noSpace(err), s.unlink(dir, part))
+	}
+	if err := ctx.Err(); err != nil {
+		return errors.Join(err, s.unlink(dir, part))
+	}
+	// A link, not a rename: it never replaces a blob, whoever else is writing
+	// the same key in whatever process.
+	if err := s.link(dir, part, string(key)); err != nil {
+		return errors.Join(noSpace(err), s.unlink(dir, part))
+	}
+	// From here on the blob exists: no error may be ErrNoSpace or another one
+	// that promises that nothing was left.
+	if err := s.unlink(dir, part); err != nil {
+		return err
+	}
+	return s.syncDir(dir)
+}
+
+// writeFile makes a new file whose bytes are durable. Its name is not.
+func (s *Store) writeFile(dir *os.Root, name string, write func(*os.File) error) error {
+	if err := s.step(stepCreate); err != nil {
+		return err
+	}
+	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := write(f); err != nil {
+		f.Close()
+		return err
+	}
+	if err := s.sync(f); err != nil {
+		// Not to be tried again: Linux forgets the pages it could not write, and
+		// a second fsync would say that all is well.
+		f.Close()
+		return err
+	}
+	return f.Close() // NFS tells of a full disk here.
+}
+
+// fill writes r to f, which must hold exactly size bytes. It reads r to its
+// end: only there does a DigestReader say whether the body is the right one.
+func (s *Store) fill(ctx context.Context, f *os.File, r io.Reader, size int64) error {
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+
+	var written int64
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, readErr := readFull(r, buf[:])
+		if written+int64(n) > size {
+			return fmt.Errorf("%w: more than %d bytes", blobstore.ErrSize, size)
+		}
+		if err := s.write(f, buf[:n]); err != nil {
+			return err
+		}
+		written += int64(n)
+		if readErr == io.EOF {
+			break
+		}
+		if readErr != nil {
+			return fmt.Errorf("read the body: %w", readErr)
+		}
+	}
+	if written != size {
+		return fmt.Errorf("%w: %d bytes, not %d", blobstore.ErrSize, written, size)
+	}
+	return nil
+}
+
+// readFull is io.ReadFull without its io.ErrUnexpectedEOF, which could not be
+// told from the one that net/http gives when a client goes away.
+func readFull(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var m int
+		m, err = r.Read(buf[n:])
+		n += m
+	}
+	return n, err
+}
+
+func (s *Store) write(f *os.File, p []byte) error {
+	if err := s.step(stepWrite); err != nil {
+		return err
+	}
+	_, err := f.Write(p)
+	return err
+}
+
+func (s *Store) sync(f *os.File) error {
+	if err := s.step(stepSync); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+func (s *Store) link(dir *os.Root, from, to string) error {
+	if err := s.step(stepLink); err != nil {
+		return err
+	}
+	err := dir.Link(from, to)
+	if errors.Is(err, fs.ErrExist) {
+		return blobstore.ErrExists
+	}
+	return err
+}
+
+// unlink removes a name, or finds that it is gone already.
+func (s *Store) unlink(dir *os.Root, name string) error {
+	if err := s.step(stepUnlink); err != nil {
+		return err
+	}
+	if err := dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// noSpace adds blobstore.ErrNoSpace to the errors that mean it.
+func noSpace(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %w", blobstore.ErrNoSpace, err)
+	}
+	return err
+}
