@@ -1,0 +1,102 @@
+package sqlstore
+
+import (
+	"github.com/google/uuid"
+
+	"mayfly/tickets"
+)
+
+// blobColumns are what readBlob reads. The id is not among them: every statement
+// that reads a blob was given it, or the ticket that has it. b is the table.
+const blobColumns = `b.tenant, b.state,
+	b.policy, b.unlimited, b.shared_ticket, b.unopened_ttl, b.report_window,
+	b.resume_window, b.upload_ttl, b.tombstone_ttl, b.max_size,
+	b.size, b.announced, b.sha256, b.key, b.key_commitment, b.context,
+	b.created_at, b.upload_until, b.stored_at, b.expires_at, b.purge_at,
+	b.erased_at, b.forget_at, b.reason`
+
+func readBlob(r *row, id uuid.UUID) tickets.Blob {
+	return tickets.Blob{
+		ID:     id,
+		Tenant: r.text(),
+		State:  tickets.BlobState(r.text()),
+		Terms: tickets.Terms{
+			Policy:       r.text(),
+			Unlimited:    r.bool(),
+			SharedTicket: r.bool(),
+			UnopenedTTL:  r.duration(),
+			ReportWindow: r.duration(),
+			ResumeWindow: r.duration(),
+			UploadTTL:    r.duration(),
+			TombstoneTTL: r.duration(),
+			MaxSize:      r.int(),
+		},
+		Size:          r.int(),
+		Announced:     r.digest(),
+		SHA256:        r.digest(),
+		Key:           r.key(),
+		KeyCommitment: r.text(),
+		Context:       r.text(),
+		CreatedAt:     r.time(),
+		UploadUntil:   r.time(),
+		StoredAt:      r.time(),
+		ExpiresAt:     r.time(),
+		PurgeAt:       r.time(),
+		ErasedAt:      r.time(),
+		ForgetAt:      r.time(),
+		Reason:        tickets.Reason(r.text()),
+	}
+}
+
+const insertBlob = `INSERT INTO blobs (
+	id, tenant, state,
+	policy, unlimited, shared_ticket, unopened_ttl, report_window,
+	resume_window, upload_ttl, tombstone_ttl, max_size, keep,
+	grant_hash, size, announced, key_commitment, context,
+	ready, created_at, upload_until, purge_at
+) VALUES ($1, $2, 'pending', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20)`
+
+// addBlob inserts a pending blob with as many ready tickets. It is due when its
+// upload is too late.
+func addBlob(c *conn, b tickets.Blob, ready int, grant tickets.Hash) error {
+	t := b.Terms
+	_, err := c.exec(insertBlob, b.ID[:], b.Tenant,
+		t.Policy, flag(t.Unlimited), flag(t.SharedTicket), duration(t.UnopenedTTL), duration(t.ReportWindow),
+		duration(t.ResumeWindow), duration(t.UploadTTL), duration(t.TombstoneTTL), t.MaxSize, duration(t.Keep()),
+		hashOrNull(grant), b.Size, digestOrNull(b.Announced), b.KeyCommitment, b.Context,
+		int64(ready), micros(b.CreatedAt), micros(b.UploadUntil))
+	return err
+}
+
+const insertTicket = `INSERT INTO tickets (id, blob_id, token_hash, recipient, state, created_at)
+	VALUES ($1, $2, $3, $4, 'ready', $5)`
+
+func addTickets(c *conn, blob uuid.UUID, ts []tickets.Ticket) error {
+	for _, t := range ts {
+		_, err := c.exec(insertTicket, t.ID[:], blob[:], t.Hash[:], t.Recipient, micros(t.CreatedAt))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ticketColumns are what readTicket reads, of table t; its id and hash are not.
+const ticketColumns = `t.blob_id, t.recipient, t.state, t.claim, t.created_at,
+	t.opened_at, t.delivered_at, t.revoked_at, t.contested`
+
+func readTicket(r *row, id uuid.UUID, h tickets.Hash) tickets.Ticket {
+	return tickets.Ticket{
+		ID:          id,
+		BlobID:      r.id(),
+		Hash:        h,
+		Recipient:   r.text(),
+		State:       tickets.TicketState(r.text()),
+		Claim:       r.hash(),
+		CreatedAt:   r.time(),
+		OpenedAt:    r.time(),
+		DeliveredAt: r.time(),
+		RevokedAt:   r.time(),
+		Contested:   r.int(),
+	}
+}

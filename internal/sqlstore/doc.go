@@ -1,0 +1,32 @@
+// Package sqlstore keeps the rows of Mayfly in SQL: it implements tickets.Store,
+// expiry.Queue and keys.Store on one database.
+//
+// What holds:
+//
+//  1. What a method has answered is on stable storage: the answer comes after the
+//     commit, and the commit syncs (P1, P2).
+//  2. A ticket is turned by one conditional statement. Over all callers and
+//     processes one of them finds it ready (P2).
+//  3. The clock is an argument of every statement; none asks the database for the
+//     time (P4).
+//  4. A key under which bytes may lie has a row, from before the first byte until
+//     they are seen to be gone: as an attempt, then as the blob's. It passes from
+//     one to the other within a transaction (P5). A purge never gets hold of a key
+//     that is, or may still become, that of a stored blob (P1).
+//  5. Reads go over connections that cannot write (P7).
+//  6. Secrets are there as SHA-256 only, and deleted rows are overwritten (P8).
+//  7. No statement scans a table: its cost follows what it touches, or what is due.
+//  8. Settings that these stand on are read back when the database is opened, and
+//     a database that does not take them is refused.
+//
+// Writes that arrive while a commit is under way share the next one (batch.go,
+// writer.go): an idle store adds no delay, a busy one syncs once for many.
+//
+// SQLite is the first dialect. What is its own is in sqlite.go (the file and its
+// settings), conn.go (the driver), writer.go and readers.go (one writes, some
+// read), errors.go (its codes) and migrations/sqlite. The statements of the other
+// files are PostgreSQL's too: $1, RETURNING, no function that only one of them
+// has. They lean on one thing that PostgreSQL has to be asked for: that a
+// transaction which writes sees nobody else write, so that what it read still
+// holds (there: SELECT … FOR UPDATE of the blob's row first).
+package sqlstore

@@ -1,0 +1,242 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"mayfly/blobstore"
+	"mayfly/expiry"
+	"mayfly/tickets"
+)
+
+// queueChunk is how many entries one transaction of the purge takes: what it does
+// for the purge must not keep an open waiting.
+const queueChunk = 128
+
+const (
+	// reasonOf is said when a blob is first claimed, and stays. Unsend has said
+	// its own. A blob that some opened and others did not in time is unopened.
+	reasonOf = `CASE WHEN state = 'purging' THEN reason
+		WHEN state = 'pending' THEN 'not_uploaded'
+		WHEN ready = 0 AND keep_until IS NOT NULL THEN 'opened'
+		ELSE 'unopened' END`
+
+	dueBlobs     = `state IN ('pending', 'stored') AND purge_at <= $1`
+	retryBlobs   = `state = 'purging' AND retry_at <= $1`
+	dueAttempt   = `retry_at IS NULL AND due_at <= $1 AND ` + loneAttempt
+	retryAttempt = `retry_at IS NOT NULL AND retry_at <= $1 AND ` + loneAttempt
+
+	// loneAttempt: what belongs to a purging blob is deleted with it. The key of a
+	// stored blob is no attempt's any more; that it is asked for again here costs
+	// nothing, and P1 hangs on it.
+	loneAttempt = `NOT EXISTS (SELECT 1 FROM blobs b WHERE b.id = attempts.blob_id
+		AND (b.state = 'purging' OR b.key = attempts.key))`
+)
+
+// What was put off queues by the end of its delay, so that blobs that cannot be
+// deleted never stand in front of those that can.
+const claimBlobs = `UPDATE blobs SET state = 'purging', reason = ` + reasonOf + `, retry_at = $2
+	WHERE id IN (SELECT id FROM (
+		SELECT * FROM (SELECT id, purge_at AS at FROM blobs WHERE ` + dueBlobs + ` ORDER BY purge_at LIMIT $3) d
+		UNION ALL
+		SELECT * FROM (SELECT id, retry_at AS at FROM blobs WHERE ` + retryBlobs + ` ORDER BY retry_at LIMIT $3) r
+	) u ORDER BY at LIMIT $3)
+	RETURNING id, key, size, purge_at, failures, reason`
+
+const claimAttempts = `UPDATE attempts SET retry_at = $2
+	WHERE (blob_id, key) IN (SELECT blob_id, key FROM (
+		SELECT * FROM (SELECT blob_id, key, due_at AS at FROM attempts WHERE ` + dueAttempt + ` ORDER BY due_at LIMIT $3) d
+		UNION ALL
+		SELECT * FROM (SELECT blob_id, key, retry_at AS at FROM attempts WHERE ` + retryAttempt + ` ORDER BY retry_at LIMIT $3) r
+	) u ORDER BY at LIMIT $3)
+	RETURNING key, due_at, failures`
+
+// attemptsOf finds the attempts of what was claimed until that moment.
+const attemptsOf = `SELECT a.blob_id, a.key FROM blobs b JOIN attempts a ON a.blob_id = b.id
+	WHERE b.state = 'purging' AND b.retry_at = $1`
+
+// Claim implements expiry.Queue.
+func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]expiry.Due, error) {
+	until := max(micros(now.Add(lease)), micros(now)+1) // a lease of nothing would be due at once
+	var all []expiry.Due
+	for len(all) < limit {
+		n := min(limit-len(all), queueChunk)
+		var chunk []expiry.Due
+		err := s.write(ctx, n, func(c *conn) (err error) {
+			chunk, err = claim(c, micros(now), until, n)
+			return err
+		})
+		if err != nil && len(all) == 0 {
+			return nil, err
+		}
+		all = append(all, chunk...)
+		if err != nil || len(chunk) < n {
+			break // what is claimed is the caller's, whatever became of the rest
+		}
+	}
+	slices.SortStableFunc(all, func(a, b expiry.Due) int { return a.At.Compare(b.At) })
+	return all, nil
+}
+
+func claim(c *conn, now, until int64, limit int) ([]expiry.Due, error) {
+	ctx := context.Background()
+	due := make([]expiry.Due, 0, limit)
+	index := make(map[uuid.UUID]int, limit)
+	err := c.query(ctx, claimBlobs, []any{now, until, int64(limit)}, func(r *row) {
+		d := expiry.Due{ID: r.id()}
+		if key := r.key(); key != "" {
+			d.Keys = []blobstore.Key{key}
+		}
+		d.Size, d.At, d.Failures, d.Reason = r.int(), r.time(), int(r.int()), r.text()
+		index[d.ID] = len(due)
+		due = append(due, d)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(due) > 0 {
+		err = c.query(ctx, attemptsOf, []any{until}, func(r *row) {
+			if i, ok := index[r.id()]; ok {
+				due[i].Keys = append(due[i].Keys, r.key())
+			}
+		})
+	}
+	if err != nil || len(due) == limit {
+		return due, err
+	}
+	// Every blob that is due is claimed by now, so none of these is a part of one.
+	err = c.query(ctx, claimAttempts, []any{now, until, int64(limit - len(due))}, func(r *row) {
+		due = append(due, expiry.Due{
+			Keys: []blobstore.Key{r.key()}, At: r.time(), Failures: int(r.int()),
+			Reason: string(tickets.ReasonNotUploaded),
+		})
+	})
+	return due, err
+}
+
+const (
+	eraseBlob = `UPDATE blobs SET state = 'erased', erased_at = $2, forget_at = $2 + tombstone_ttl,
+		key = NULL, grant_hash = NULL, ready = 0, retry_at = NULL
+		WHERE id = $1 AND state = 'purging'`
+
+	eraseAttempt = `DELETE FROM attempts WHERE blob_id = $1 AND key = $2 AND retry_at IS NOT NULL`
+)
+
+// Erase implements expiry.Queue.
+func (s *Store) Erase(ctx context.Context, done []expiry.Due, now time.Time) error {
+	for chunk := range slices.Chunk(done, queueChunk) {
+		err := s.write(ctx, 2*len(chunk), func(c *conn) error {
+			for _, d := range chunk {
+				if err := erase(c, d, micros(now)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func erase(c *conn, d expiry.Due, now int64) error {
+	if d.ID != (uuid.UUID{}) {
+		n, err := c.exec(eraseBlob, d.ID[:], now)
+		if err != nil || n == 0 {
+			return err
+		}
+		return deleteAttempts(c, d.ID)
+	}
+	return eachLone(d, func(blob uuid.UUID, key blobstore.Key) error {
+		_, err := c.exec(eraseAttempt, blob[:], string(key))
+		return err
+	})
+}
+
+// eachLone calls do for the attempt that the entry is.
+func eachLone(d expiry.Due, do func(uuid.UUID, blobstore.Key) error) error {
+	for _, key := range d.Keys {
+		blob, ok := tickets.KeyOwner(key)
+		if !ok {
+			return fmt.Errorf("key %q: %w", key, errForeignKey)
+		}
+		if err := do(blob, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	deferBlob    = `UPDATE blobs SET retry_at = $2, failures = failures + 1 WHERE id = $1 AND state = 'purging'`
+	deferAttempt = `UPDATE attempts SET retry_at = $3, failures = failures + 1
+		WHERE blob_id = $1 AND key = $2 AND retry_at IS NOT NULL`
+)
+
+// Defer implements expiry.Queue.
+func (s *Store) Defer(ctx context.Context, d expiry.Due, retry time.Time) error {
+	return s.write(ctx, 1, func(c *conn) error {
+		if d.ID != (uuid.UUID{}) {
+			_, err := c.exec(deferBlob, d.ID[:], micros(retry))
+			return err
+		}
+		return eachLone(d, func(blob uuid.UUID, key blobstore.Key) error {
+			_, err := c.exec(deferAttempt, blob[:], string(key), micros(retry))
+			return err
+		})
+	})
+}
+
+const (
+	someForgettable = `SELECT id FROM blobs WHERE state = 'erased' AND forget_at <= $1 ORDER BY forget_at LIMIT $2`
+	forgetBlob      = `DELETE FROM blobs WHERE id = $1`
+)
+
+// Forget implements expiry.Queue.
+func (s *Store) Forget(ctx context.Context, now time.Time, limit int) (int, error) {
+	total := 0
+	for total < limit {
+		var n int
+		err := s.write(ctx, queueChunk, func(c *conn) (err error) {
+			n, err = forget(c, micros(now), min(limit-total, queueChunk))
+			return err
+		})
+		if err != nil {
+			return total, err
+		}
+		if n == 0 {
+			break
+		}
+		total += n
+	}
+	return total, nil
+}
+
+// forget removes up to limit tombstones, fewer if they have very many tickets.
+func forget(c *conn, now int64, limit int) (n int, err error) {
+	var ids []uuid.UUID
+	err = c.query(context.Background(), someForgettable, []any{now, int64(limit)}, func(r *row) { ids = append(ids, r.id()) })
+	if err != nil {
+		return 0, err
+	}
+	rows := int64(0)
+	for _, id := range ids {
+		ts, err := deleteTickets(c, id)
+		if err != nil {
+			return 0, err
+		}
+		if _, err := c.exec(forgetBlob, id[:]); err != nil {
+			return 0, err
+		}
+		n++
+		if rows += ts; rows > maxBatchRows {
+			break
+		}
+	}
+	return n, nil
+}

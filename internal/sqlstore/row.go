@@ -1,0 +1,141 @@
+package sqlstore
+
+import (
+	"database/sql/driver"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"mayfly/blobstore"
+	"mayfly/tickets"
+)
+
+// row reads the columns of one row of a result from left to right. A column that
+// is not of the type that is asked for makes err, and the rest reads as zero.
+type row struct {
+	values []driver.Value
+	next   int
+	err    error
+}
+
+func (r *row) reset() { r.next, r.err = 0, nil }
+
+func (r *row) value() driver.Value {
+	if r.next == len(r.values) {
+		r.err = fmt.Errorf("the result has only %d columns", len(r.values))
+		return nil
+	}
+	r.next++
+	return r.values[r.next-1]
+}
+
+func (r *row) fail(v driver.Value, want string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("column %d of the result is %T, not %s", r.next, v, want)
+	}
+}
+
+// int is an integer; NULL is 0.
+func (r *row) int() int64 {
+	switch v := r.value().(type) {
+	case int64:
+		return v
+	case nil:
+	default:
+		r.fail(v, "an integer")
+	}
+	return 0
+}
+
+func (r *row) bool() bool { return r.int() != 0 }
+
+// text is a text; NULL is empty.
+func (r *row) text() string {
+	switch v := r.value().(type) {
+	case string:
+		return v
+	case nil:
+	default:
+		r.fail(v, "a text")
+	}
+	return ""
+}
+
+func (r *row) key() blobstore.Key { return blobstore.Key(r.text()) }
+
+// time is an instant in UTC; NULL is the zero Time.
+func (r *row) time() time.Time {
+	switch v := r.value().(type) {
+	case int64:
+		return time.UnixMicro(v).UTC()
+	case nil:
+	default:
+		r.fail(v, "a time")
+	}
+	return time.Time{}
+}
+
+func (r *row) duration() time.Duration { return time.Duration(r.int()) * time.Microsecond }
+
+func (r *row) id() (id uuid.UUID) {
+	r.bytes(id[:])
+	return id
+}
+
+// hash is the zero Hash where the column is NULL.
+func (r *row) hash() (h tickets.Hash) {
+	r.bytes(h[:])
+	return h
+}
+
+// digest is nil where the column is NULL.
+func (r *row) digest() *blobstore.Digest {
+	var d blobstore.Digest
+	if !r.bytes(d[:]) {
+		return nil
+	}
+	return &d
+}
+
+// bytes fills dst and reports whether the column has a value.
+func (r *row) bytes(dst []byte) bool {
+	switch v := r.value().(type) {
+	case []byte:
+		if copy(dst, v) == len(dst) && len(v) == len(dst) {
+			return true
+		}
+		r.fail(v, fmt.Sprintf("%d bytes", len(dst)))
+	case nil:
+	default:
+		r.fail(v, fmt.Sprintf("%d bytes", len(dst)))
+	}
+	return false
+}
+
+// micros is how an instant is stored: Unix microseconds.
+func micros(t time.Time) int64 { return t.UnixMicro() }
+
+func duration(d time.Duration) int64 { return d.Microseconds() }
+
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// digestOrNull and hashOrNull store what is not there as NULL.
+func digestOrNull(d *blobstore.Digest) any {
+	if d == nil {
+		return nil
+	}
+	return d[:]
+}
+
+func hashOrNull(h tickets.Hash) any {
+	if h == (tickets.Hash{}) {
+		return nil
+	}
+	return h[:]
+}

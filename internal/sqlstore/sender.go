@@ -1,0 +1,144 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"mayfly/tickets"
+)
+
+const findBlob = `SELECT ` + blobColumns + ` FROM blobs b WHERE b.id = $1 AND b.tenant = $2`
+
+// blobOf is a tenant's blob; to others it does not exist.
+func blobOf(c *conn, tenant string, id uuid.UUID) (b tickets.Blob, err error) {
+	found, err := c.first(findBlob, []any{id[:], tenant}, func(r *row) { b = readBlob(r, id) })
+	if err == nil && !found {
+		err = refuse(tickets.ErrUnknownBlob)
+	}
+	return b, err
+}
+
+// Blob implements tickets.Store. The order of issue is the order of the ids.
+func (s *Store) Blob(ctx context.Context, tenant string, id uuid.UUID, limit int) (b tickets.Blob, ts []tickets.Ticket, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.snapshot(func() error {
+			if b, err = blobOf(c, tenant, id); err != nil {
+				return err
+			}
+			return c.query(ctx, `SELECT t.id, t.token_hash, `+ticketColumns+`
+				FROM tickets t WHERE t.blob_id = $1 ORDER BY t.id LIMIT $2`, []any{id[:], int64(limit)},
+				func(r *row) { ts = append(ts, readTicket(r, r.id(), r.hash())) })
+		})
+	})
+	if answer, ok := refused(err); ok {
+		err = answer
+	}
+	return b, ts, err
+}
+
+const (
+	countTickets = `SELECT COUNT(*) FROM tickets WHERE blob_id = $1`
+
+	// keepForMore: a pending blob has no deadline yet, and its upload gets no more
+	// time by this.
+	keepForMore = `UPDATE blobs SET ready = ready + $2,
+		purge_at = CASE WHEN expires_at > purge_at THEN expires_at ELSE purge_at END
+		WHERE id = $1 RETURNING purge_at`
+)
+
+// AddTickets implements tickets.Store.
+func (s *Store) AddTickets(ctx context.Context, tenant string, id uuid.UUID, ts []tickets.Ticket, limit int, now time.Time) (b tickets.Blob, err error) {
+	err = s.write(ctx, 1+len(ts), func(c *conn) error {
+		if b, err = blobOf(c, tenant, id); err != nil {
+			return err
+		}
+		if err := openToMore(b, now); err != nil {
+			return refuse(err)
+		}
+		var have int64
+		if _, err := c.first(countTickets, []any{id[:]}, func(r *row) { have = r.int() }); err != nil {
+			return err
+		}
+		if have+int64(len(ts)) > int64(limit) {
+			return refuse(tickets.ErrTooManyTickets)
+		}
+		if err := addTickets(c, id, ts); err != nil {
+			return err
+		}
+		_, err := c.first(keepForMore, []any{id[:], int64(len(ts))}, func(r *row) { b.PurgeAt = r.time() })
+		return err
+	})
+	return b, err
+}
+
+// openToMore says why the blob takes no more tickets, nil if it does.
+func openToMore(b tickets.Blob, now time.Time) error {
+	deadline := b.ExpiresAt
+	if b.State == tickets.BlobPending {
+		deadline = b.UploadUntil
+	}
+	switch {
+	case !deadline.IsZero() && micros(deadline) <= micros(now):
+		return tickets.ErrExpired
+	case b.State != tickets.BlobPending && b.State != tickets.BlobStored:
+		return tickets.ErrErased
+	}
+	return nil
+}
+
+// Revoke implements tickets.Store. PurgeAt stays: the sender may issue another
+// ticket in place of this one until the deadline.
+func (s *Store) Revoke(ctx context.Context, tenant string, blob, ticket uuid.UUID, now time.Time) error {
+	return s.write(ctx, 2, func(c *conn) error {
+		b, err := blobOf(c, tenant, blob)
+		if err != nil {
+			return err
+		}
+		var state tickets.TicketState
+		known, err := c.first(`SELECT state FROM tickets WHERE id = $1 AND blob_id = $2`,
+			[]any{ticket[:], blob[:]}, func(r *row) { state = tickets.TicketState(r.text()) })
+		switch {
+		case err != nil:
+			return err
+		case !known:
+			return refuse(tickets.ErrUnknownTicket)
+		case state == tickets.TicketRevoked:
+			return nil
+		case state != tickets.TicketReady && !b.Terms.Unlimited:
+			return refuse(tickets.ErrOpened)
+		}
+		_, err = c.exec(`UPDATE tickets SET state = 'revoked', revoked_at = $2 WHERE id = $1`, ticket[:], micros(now))
+		if err != nil || state != tickets.TicketReady {
+			return err
+		}
+		// A tombstone counts no tickets any more.
+		_, err = c.exec(`UPDATE blobs SET ready = ready - 1 WHERE id = $1 AND ready > 0`, blob[:])
+		return err
+	})
+}
+
+const (
+	unsendBlob = `UPDATE blobs SET state = 'purging', reason = 'unsent', purge_at = $2, retry_at = $2, ready = 0
+		WHERE id = $1 AND state IN ('pending', 'stored')`
+
+	revokeAll = `UPDATE tickets SET state = 'revoked', revoked_at = $2
+		WHERE blob_id = $1 AND (state = 'ready' OR ($3 = 1 AND state IN ('opened', 'delivered')))`
+)
+
+// Unsend implements tickets.Store.
+func (s *Store) Unsend(ctx context.Context, tenant string, id uuid.UUID, now time.Time) error {
+	return s.write(ctx, 2, func(c *conn) error {
+		b, err := blobOf(c, tenant, id)
+		if err != nil {
+			return err
+		}
+		n, err := c.exec(unsendBlob, id[:], micros(now))
+		if err != nil || n == 0 {
+			return err
+		}
+		_, err = c.exec(revokeAll, id[:], micros(now), flag(b.Terms.Unlimited))
+		return err
+	})
+}

@@ -1,0 +1,154 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"mayfly/blobstore"
+	"mayfly/tickets"
+)
+
+// errForeignKey is a mistake of ours: Owned could never find such a key's row, and
+// the sweep would take its bytes for an orphan's.
+var errForeignKey = errors.New("the key was not made for this blob")
+
+func checkKey(id uuid.UUID, key blobstore.Key) error {
+	if owner, ok := tickets.KeyOwner(key); !ok || owner != id {
+		return fmt.Errorf("blob %s, key %q: %w", id, key, errForeignKey)
+	}
+	return nil
+}
+
+// Begin implements tickets.Store.
+func (s *Store) Begin(ctx context.Context, b tickets.Blob, ts []tickets.Ticket, grant tickets.Hash, attempt blobstore.Key) error {
+	if attempt != "" {
+		if err := checkKey(b.ID, attempt); err != nil {
+			return err
+		}
+	}
+	return s.write(ctx, 2+len(ts), func(c *conn) error {
+		if err := addBlob(c, b, len(ts), grant); err != nil {
+			return err
+		}
+		if err := addTickets(c, b.ID, ts); err != nil {
+			return err
+		}
+		if attempt == "" {
+			return nil
+		}
+		_, err := c.exec(`INSERT INTO attempts (blob_id, key, due_at) VALUES ($1, $2, $3)`,
+			b.ID[:], string(attempt), micros(b.UploadUntil))
+		return err
+	})
+}
+
+// FindGrant implements tickets.Store.
+func (s *Store) FindGrant(ctx context.Context, id uuid.UUID, grant tickets.Hash) (tickets.Blob, error) {
+	var b tickets.Blob
+	var found bool
+	err := s.read(ctx, func(c *conn) (err error) {
+		found, err = c.first(`SELECT `+blobColumns+` FROM blobs b WHERE b.id = $1 AND b.grant_hash = $2`,
+			[]any{id[:], grant[:]}, func(r *row) { b = readBlob(r, id) })
+		return err
+	})
+	if err == nil && !found {
+		err = tickets.ErrUnknownGrant
+	}
+	return b, err
+}
+
+// BeginAttempt implements tickets.Store.
+func (s *Store) BeginAttempt(ctx context.Context, id uuid.UUID, key blobstore.Key, due, now time.Time) error {
+	if err := checkKey(id, key); err != nil {
+		return err
+	}
+	return s.write(ctx, 1, func(c *conn) error {
+		n, err := c.exec(`INSERT INTO attempts (blob_id, key, due_at)
+			SELECT id, $2, $3 FROM blobs WHERE id = $1 AND state = 'pending' AND upload_until > $4`,
+			id[:], string(key), micros(due), micros(now))
+		if err == nil && n == 0 {
+			err = refuse(tickets.ErrTooLate)
+		}
+		return err
+	})
+}
+
+// DropAttempt implements tickets.Store.
+func (s *Store) DropAttempt(ctx context.Context, id uuid.UUID, key blobstore.Key) error {
+	return s.write(ctx, 1, func(c *conn) error { return deleteAttempt(c, id, key) })
+}
+
+func deleteAttempt(c *conn, id uuid.UUID, key blobstore.Key) error {
+	_, err := c.exec(`DELETE FROM attempts WHERE blob_id = $1 AND key = $2`, id[:], string(key))
+	return err
+}
+
+// Abandon implements tickets.Store.
+func (s *Store) Abandon(ctx context.Context, id uuid.UUID) error {
+	return s.write(ctx, 3, func(c *conn) error {
+		n, err := c.exec(`DELETE FROM blobs WHERE id = $1 AND state = 'pending'`, id[:])
+		if err != nil || n == 0 {
+			return err
+		}
+		if _, err := deleteTickets(c, id); err != nil {
+			return err
+		}
+		return deleteAttempts(c, id)
+	})
+}
+
+func deleteTickets(c *conn, blob uuid.UUID) (int64, error) {
+	return c.exec(`DELETE FROM tickets WHERE blob_id = $1`, blob[:])
+}
+
+func deleteAttempts(c *conn, blob uuid.UUID) error {
+	_, err := c.exec(`DELETE FROM attempts WHERE blob_id = $1`, blob[:])
+	return err
+}
+
+// The attempt must be there, and not claimed by a purge, which may be deleting its
+// bytes at this moment: P1 holds for what is stored.
+const storeBlob = `UPDATE blobs
+	SET state = 'stored', key = $2, sha256 = $3, stored_at = $4, expires_at = $5, purge_at = $5
+	WHERE id = $1 AND state = 'pending' AND upload_until > $4
+	AND EXISTS (SELECT 1 FROM attempts WHERE blob_id = $1 AND key = $2 AND retry_at IS NULL)`
+
+// Commit implements tickets.Store. A second Commit of the same key, by a caller
+// that lost the answer to the first, is nil: an error would have it delete the
+// bytes of a stored blob.
+func (s *Store) Commit(ctx context.Context, m tickets.Commit) error {
+	if err := checkKey(m.ID, m.Key); err != nil {
+		return err
+	}
+	return s.write(ctx, 2, func(c *conn) error {
+		n, err := c.exec(storeBlob, m.ID[:], string(m.Key), m.SHA256[:], micros(m.Now), micros(m.Expires))
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			return whyNotStored(c, m)
+		}
+		return deleteAttempt(c, m.ID, m.Key)
+	})
+}
+
+func whyNotStored(c *conn, m tickets.Commit) error {
+	var state tickets.BlobState
+	var key blobstore.Key
+	_, err := c.first(`SELECT state, key FROM blobs WHERE id = $1`, []any{m.ID[:]}, func(r *row) {
+		state, key = tickets.BlobState(r.text()), r.key()
+	})
+	switch {
+	case err != nil:
+		return err
+	case state == tickets.BlobStored && key == m.Key:
+		return nil
+	case state == tickets.BlobStored:
+		return refuse(tickets.ErrAlreadyStored)
+	}
+	return refuse(tickets.ErrTooLate)
+}
