@@ -1,0 +1,434 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"mayfly/blobstore"
+	"mayfly/blobstore/blobstoretest"
+	"mayfly/blobstore/fsblob"
+	"mayfly/expiry"
+	"mayfly/internal/keys"
+	"mayfly/internal/metrics"
+	"mayfly/internal/openapi"
+	"mayfly/internal/sqlstore"
+	"mayfly/tickets"
+)
+
+// world is a Mayfly with its real embedded stores behind a real HTTP server, and a
+// client that holds every answer against openapi.yaml.
+type world struct {
+	*testing.T
+	db     *sqlstore.Store
+	rows   *faultyRows
+	blobs  *blobstoretest.Faulty
+	svc    *tickets.Service
+	api    *Server
+	server *httptest.Server
+	client *http.Client
+	key    string // of a backend
+	ops    string // of an operator of the same tenant
+	log    *syncBuffer
+	http2  bool
+	ahead  *atomic.Int64 // nanoseconds that the clock is ahead
+}
+
+// option changes a world before it begins.
+type option func(*world)
+
+func withLimits(l Limits) option { return func(w *world) { w.api.Limits = l } }
+
+func newWorld(t *testing.T, options ...option) *world {
+	t.Helper()
+	dir := t.TempDir()
+	db, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite://" + filepath.Join(dir, "mayfly.db"), Migrate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	files, err := fsblob.Open(filepath.Join(dir, "blobs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{T: t, db: db, rows: &faultyRows{Store: db}, blobs: &blobstoretest.Faulty{Store: files}, log: newSyncBuffer(), ahead: new(atomic.Int64)}
+	w.svc = &tickets.Service{Store: w.rows, Blobs: w.blobs, Policies: builtin, Now: w.now}
+	w.api = &Server{
+		Tickets: w.svc, Keys: db, Metrics: metrics.New(),
+		Log:    slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Limits: Limits{PerAddress: -1, PerToken: -1, FailuresPerAddress: -1},
+	}
+	for _, o := range options {
+		o(w)
+	}
+	w.key, w.ops = w.newKey(keys.RoleBackend, "acme"), w.newKey(keys.RoleOps, "acme")
+	w.server = w.serve()
+	w.client = &http.Client{Transport: &contract{t: t, next: w.server.Client().Transport}}
+	t.Cleanup(w.noSecretsLogged)
+	return w
+}
+
+// in is the same world under a subtest.
+func (w *world) in(t *testing.T) *world {
+	sub := *w
+	sub.T = t
+	sub.client = &http.Client{Transport: &contract{t: t, next: w.server.Client().Transport}}
+	return &sub
+}
+
+// overHTTP2 serves HTTP/2, which means TLS.
+func overHTTP2(w *world) { w.http2 = true }
+
+// serve starts a server as cmd makes it.
+func (w *world) serve() *httptest.Server {
+	h, err := w.api.Handler()
+	if err != nil {
+		w.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(nil)
+	s.Config = w.api.HTTPServer(h)
+	s.Listener = w.api.Limit(s.Listener)
+	w.Cleanup(s.Close)
+	if w.http2 {
+		s.EnableHTTP2 = true
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
+	return s
+}
+
+func (w *world) now() time.Time          { return time.Now().Add(time.Duration(w.ahead.Load())) }
+func (w *world) advance(d time.Duration) { w.ahead.Add(int64(d)) }
+
+func (w *world) newKey(role keys.Role, tenant string) string {
+	w.Helper()
+	k, token, err := keys.New(role, tenant, w.now())
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := w.db.CreateKey(context.Background(), k); err != nil {
+		w.Fatal(err)
+	}
+	return token.Reveal()
+}
+
+func builtin(_ context.Context, _, name string) (tickets.Terms, bool, error) {
+	p, ok := expiry.ForSender(expiry.Builtin(), name)
+	return tickets.Terms{
+		Policy: p.Name, Unlimited: p.Unlimited, SharedTicket: p.SharedTicket, UnopenedTTL: p.UnopenedTTL,
+		ReportWindow: p.ReportWindow, ResumeWindow: p.ResumeWindow, UploadTTL: p.UploadTTL,
+		TombstoneTTL: p.TombstoneTTL, MaxSize: p.MaxSize,
+	}, ok, nil
+}
+
+// with changes a request before it is sent.
+type with func(*http.Request)
+
+func header(name, value string) with { return func(r *http.Request) { r.Header.Set(name, value) } }
+
+func sending(media string, b io.Reader, length int64) with {
+	return func(r *http.Request) {
+		r.Header.Set("Content-Type", media)
+		closer, ok := b.(io.ReadCloser)
+		if !ok {
+			closer = io.NopCloser(b)
+		}
+		r.Body, r.ContentLength = closer, length
+		if length == 0 {
+			r.Body = http.NoBody
+		}
+	}
+}
+
+func bytesBody(b []byte) with { return sending(mediaBytes, bytes.NewReader(b), int64(len(b))) }
+func jsonBody(s string) with  { return sending(mediaJSON, strings.NewReader(s), int64(len(s))) }
+
+func (w *world) request(call, token string, options ...with) *http.Request {
+	w.Helper()
+	method, path, _ := strings.Cut(call, " ")
+	r, err := http.NewRequestWithContext(w.Context(), method, w.server.URL+path, nil)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	for _, o := range options {
+		o(r)
+	}
+	return r
+}
+
+// do sends a call; the caller reads and closes the body.
+func (w *world) do(call, token string, options ...with) *http.Response {
+	w.Helper()
+	resp, err := w.client.Do(w.request(call, token, options...))
+	if err != nil {
+		w.Fatalf("%s: %v", call, err)
+	}
+	w.Cleanup(func() { resp.Body.Close() })
+	return resp
+}
+
+// want sends a call, and fails unless it is answered with the status; it returns the
+// body.
+func (w *world) want(status int, call, token string, options ...with) (*http.Response, []byte) {
+	w.Helper()
+	resp := w.do(call, token, options...)
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.Fatalf("%s: reading the body: %v", call, err)
+	}
+	if resp.StatusCode != status {
+		w.Fatalf("%s: %d, want %d\n%s", call, resp.StatusCode, status, b)
+	}
+	return resp, b
+}
+
+// refused sends a call, and fails unless it is answered with this problem.
+func (w *world) refused(status int, code openapi.ProblemCode, call, token string, options ...with) (openapi.Problem, *http.Response) {
+	w.Helper()
+	resp, b := w.want(status, call, token, options...)
+	var p openapi.Problem
+	if err := json.Unmarshal(b, &p); err != nil {
+		w.Fatalf("%s: %v\n%s", call, err, b)
+	}
+	if p.Code != code {
+		w.Fatalf("%s: code %s, want %s\n%s", call, p.Code, code, b)
+	}
+	return p, resp
+}
+
+func decode[T any](w *world, b []byte) T {
+	w.Helper()
+	var v T
+	if err := json.Unmarshal(b, &v); err != nil {
+		w.Fatalf("%v\n%s", err, b)
+	}
+	return v
+}
+
+// store uploads a blob and returns its id and its tickets' tokens.
+func (w *world) store(content []byte, query string) (id string, tokens []string) {
+	w.Helper()
+	_, b := w.want(201, "POST /v1/blobs?"+query, w.key, bytesBody(content))
+	return issued(decode[openapi.CreatedBlob](w, b))
+}
+
+// place stores a blob without HTTP and returns its id and its ticket's token.
+func (w *world) place(content []byte) (id, token string) {
+	w.Helper()
+	issued, err := w.svc.UploadNow(w.Context(), tickets.Request{Tenant: "acme", Size: int64(len(content))}, bytes.NewReader(content))
+	if err != nil {
+		w.Fatal(err)
+	}
+	return issued.Blob.ID.String(), issued.Tickets[0].Token.Reveal()
+}
+
+// announce records a blob and returns its grant too.
+func (w *world) announce(json string) (id, grant string, tokens []string) {
+	w.Helper()
+	_, b := w.want(201, "POST /v1/blobs", w.key, jsonBody(json))
+	created := decode[openapi.CreatedBlob](w, b)
+	id, tokens = issued(created)
+	return id, strings.TrimPrefix(created.Upload.Headers["Authorization"], "Bearer "), tokens
+}
+
+func issued(c openapi.CreatedBlob) (id string, tokens []string) {
+	for _, t := range c.Tickets {
+		tokens = append(tokens, t.Token)
+	}
+	return c.ID.String(), tokens
+}
+
+// status is the blob as its backend sees it.
+func (w *world) status(id string) openapi.Blob {
+	w.Helper()
+	_, b := w.want(200, "GET /v1/blobs/"+id, w.key)
+	return decode[openapi.Blob](w, b)
+}
+
+// purge erases what is due.
+func (w *world) purge() {
+	w.Helper()
+	p := expiry.Purge{Queue: w.db, Blobs: w.blobs, Now: w.now}
+	if _, err := p.Run(w.Context()); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func claimKey() string {
+	var b [24]byte
+	rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+func content(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
+
+// syncBuffer is a log that many write to, and that a test can wait for.
+type syncBuffer struct {
+	mu      sync.Mutex
+	b       bytes.Buffer
+	written sync.Cond
+}
+
+func newSyncBuffer() *syncBuffer {
+	s := new(syncBuffer)
+	s.written.L = &s.mu
+	return s
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.written.Broadcast()
+	return s.b.Write(p)
+}
+
+// await returns once the log has a line where key is value.
+func (s *syncBuffer) await(key, value string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !bytes.Contains(s.b.Bytes(), []byte(`"`+key+`":"`+value+`"`)) {
+		s.written.Wait()
+	}
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+var (
+	secretPattern = regexp.MustCompile(`mf[kutr]_[0-9A-Za-z]{4}`)
+	idPattern     = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-`)
+)
+
+// noSecretsLogged is P8 over everything that a test made the server log.
+func (w *world) noSecretsLogged() {
+	log := w.log.String()
+	for _, line := range strings.Split(log, "\n") {
+		switch {
+		case secretPattern.MatchString(line):
+			w.Errorf("a token is logged: %s", line)
+		case strings.Contains(line, "127.0.0.1"), strings.Contains(line, "Authorization"):
+			w.Errorf("an address or a header is logged: %s", line)
+		case idPattern.MatchString(line) && !strings.Contains(line, `"level":"ERROR"`):
+			w.Errorf("an id is logged: %s", line)
+		case strings.Contains(line, "?") && !strings.Contains(line, "goroutine"):
+			w.Errorf("a query is logged: %s", line)
+		}
+	}
+}
+
+// dial is a connection to the server without an HTTP client in between.
+func (w *world) dial() (net.Conn, *bufio.Reader) {
+	w.Helper()
+	conn, err := net.Dial("tcp", w.server.Listener.Addr().String())
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { conn.Close() })
+	return conn, bufio.NewReader(conn)
+}
+
+// lines are the log's entries whose request has this id.
+func (w *world) lines(requestID string) []map[string]any {
+	w.Helper()
+	w.log.await("request_id", requestID) // it is written behind the answer
+	var found []map[string]any
+	for _, line := range strings.Split(strings.TrimSpace(w.log.String()), "\n") {
+		var entry map[string]any
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			w.Fatalf("%v: %s", err, line)
+		}
+		if entry["request_id"] == requestID {
+			found = append(found, entry)
+		}
+	}
+	return found
+}
+
+// faultyRows is a tickets.Store that fails where a test wants it.
+type faultyRows struct {
+	tickets.Store
+	mu   sync.Mutex
+	rule func(method string) error
+}
+
+var errRows = fmt.Errorf("dial tcp 10.1.2.3:5432: secret detail of the database")
+
+func (f *faultyRows) fail(rule func(method string) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rule = rule
+}
+
+func (f *faultyRows) ask(method string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.rule == nil {
+		return nil
+	}
+	return f.rule(method)
+}
+
+func (f *faultyRows) FindTicket(ctx context.Context, id uuid.UUID, h tickets.Hash) (tickets.Ticket, tickets.Blob, error) {
+	if err := f.ask("FindTicket"); err != nil {
+		return tickets.Ticket{}, tickets.Blob{}, err
+	}
+	return f.Store.FindTicket(ctx, id, h)
+}
+
+func (f *faultyRows) Spend(ctx context.Context, s tickets.Spend) (bool, error) {
+	if err := f.ask("Spend"); err != nil {
+		return false, err
+	}
+	return f.Store.Spend(ctx, s)
+}
+
+func (f *faultyRows) Commit(ctx context.Context, c tickets.Commit) error {
+	if err := f.ask("Commit"); err != nil {
+		return err
+	}
+	return f.Store.Commit(ctx, c)
+}
+
+// body of a store that a test makes up.
+type storeOf struct {
+	blobstore.Store
+	open func(key blobstore.Key, offset int64) io.ReadCloser
+}
+
+func (s storeOf) Open(ctx context.Context, key blobstore.Key, offset int64) (io.ReadCloser, blobstore.Info, error) {
+	f, info, err := s.Store.Open(ctx, key, offset)
+	if err != nil {
+		return nil, info, err
+	}
+	f.Close()
+	return s.open(key, offset), info, nil
+}
