@@ -77,7 +77,7 @@ func TestParseLinkRefuses(t *testing.T) {
 			t.Errorf("%s: taken", name)
 			continue
 		}
-		for _, secret := range []string{ticket, key, "SECRET"} {
+		for _, secret := range []string{ticket, key, "SECRET", "%SE"} {
 			if strings.Contains(err.Error(), secret) {
 				t.Errorf("%s: shows a secret: %v", name, err)
 			}
