@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// turn is one run of one side: it does its work and says how much it was, in
+// bytes or operations. The warm-up is turn 0.
+type turn func(ctx context.Context, run int) (amount float64, err error)
+
+// comparison is two sides that do the same work.
+type comparison struct {
+	plain, mayfly turn
+	// after is called after each turn, and not measured; it may be nil.
+	after func(ctx context.Context) error
+	// latencies are filled by the turns, if they want to.
+	latencies *latencies
+}
+
+// measurement is one run of one side.
+type measurement struct {
+	// PerSecond is the work done in a second.
+	PerSecond float64 `json:"per_second"`
+	Seconds   float64 `json:"seconds"`
+	// ServerCPU and Others are the seconds of processor time that the server took,
+	// and that everything took that is no part of the bench.
+	ServerCPU float64 `json:"server_cpu_seconds"`
+	Others    float64 `json:"others_cpu_seconds"`
+	// P50 and P99 are latencies in milliseconds, 0 if there was only one operation.
+	P50 float64 `json:"p50_ms,omitempty"`
+	P99 float64 `json:"p99_ms,omitempty"`
+}
+
+// compare lets the sides take turns: once to warm up, and then as often as was
+// asked for. Who begins changes.
+func (s *servers) compare(ctx context.Context, c comparison) (plain, mayfly []measurement, err error) {
+	if c.after == nil {
+		c.after = func(context.Context) error { return nil }
+	}
+	if c.latencies == nil {
+		c.latencies = new(latencies)
+	}
+	for run := range s.b.runs + 1 {
+		var p, m measurement
+		sides := []func() error{
+			func() (err error) { p, err = s.measure(ctx, s.plain, c, c.plain, run); return err },
+			func() (err error) { m, err = s.measure(ctx, s.mayfly, c, c.mayfly, run); return err },
+		}
+		if run%2 == 0 {
+			slices.Reverse(sides)
+		}
+		for _, side := range sides {
+			if err := side(); err != nil {
+				return nil, nil, err
+			}
+		}
+		if run > 0 {
+			plain, mayfly = append(plain, p), append(mayfly, m)
+		}
+	}
+	return plain, mayfly, nil
+}
+
+func (s *servers) measure(ctx context.Context, server *process, c comparison, do turn, run int) (measurement, error) {
+	if err := settle(ctx); err != nil {
+		return measurement{}, err
+	}
+	c.latencies.reset()
+	before, err := s.readCPU(server)
+	if err != nil {
+		return measurement{}, err
+	}
+	start := time.Now()
+	amount, err := do(ctx, run)
+	took := time.Since(start).Seconds()
+	if err != nil {
+		return measurement{}, err
+	}
+	after, err := s.readCPU(server)
+	if err != nil {
+		return measurement{}, err
+	}
+	m := measurement{
+		PerSecond: amount / took,
+		Seconds:   took,
+		ServerCPU: after.server - before.server,
+		Others:    max(after.others-before.others, 0),
+	}
+	m.P50, m.P99 = c.latencies.quantiles()
+	return m, errors.Join(ctx.Err(), c.after(ctx))
+}
+
+// latencies are how long the operations of a turn took.
+type latencies struct {
+	mu  sync.Mutex
+	all []time.Duration
+}
+
+func (l *latencies) reset() { l.all = l.all[:0] }
+
+func (l *latencies) add(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, d)
+}
+
+// timed is do, with its duration noted.
+func (l *latencies) timed(do func() error) error {
+	start := time.Now()
+	err := do()
+	l.add(time.Since(start))
+	return err
+}
+
+// quantiles are the median and the 99th percentile in milliseconds.
+func (l *latencies) quantiles() (p50, p99 float64) {
+	if len(l.all) < 2 {
+		return 0, 0
+	}
+	slices.Sort(l.all)
+	at := func(q float64) float64 { return l.all[int(q*float64(len(l.all)-1))].Seconds() * 1e3 }
+	return at(0.5), at(0.99)
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+)
+
+const (
+	smallSize    = 64 << 10
+	manyClients  = 64
+	someClients  = 16
+	opensOfRun   = 6000
+	uploadsOfRun = 4000
+)
+
+func newSmallPayload() payload {
+	block := make([]byte, smallSize)
+	rand.Read(block)
+	return newPayload(block, smallSize)
+}
+
+func smallOpen(ctx context.Context, b *bench, r *report) error {
+	return b.withServers(ctx, func(s *servers) error { return s.smallOpen(ctx, r) })
+}
+
+func (s *servers) smallOpen(ctx context.Context, r *report) error {
+	body, n := newSmallPayload(), s.b.scaled(opensOfRun)
+	blobs, err := s.manyBlobs(ctx, body, n*(s.b.runs+1))
+	if err != nil {
+		return err
+	}
+	paths, err := s.blobPaths()
+	if err != nil {
+		return err
+	}
+	var l latencies
+	each := func(fetch func(ctx context.Context, blob created, w io.Writer) error) turn {
+		return func(ctx context.Context, run int) (float64, error) {
+			return float64(n), many(ctx, manyClients, n, func(ctx context.Context, i int) error {
+				return l.timed(func() error { return fetchOne(ctx, body, run, blobs[run*n+i], fetch) })
+			})
+		}
+	}
+	plain, mayfly, err := s.compare(ctx, comparison{
+		latencies: &l,
+		plain: each(func(ctx context.Context, blob created, w io.Writer) error {
+			return s.get(ctx, paths[blob.ID], w)
+		}),
+		mayfly: each(func(ctx context.Context, blob created, w io.Writer) error {
+			return s.open(ctx, blob.Tickets[0].Token, w)
+		}),
+	})
+	if err != nil {
+		return err
+	}
+	r.add(newFigure("small-open", "64 KiB opens, 64 clients", opens, plain, mayfly, 0.5))
+	return nil
+}
+
+// fetchOne fetches a blob; in the warm-up it also compares.
+func fetchOne(ctx context.Context, body payload, run int, blob created, fetch func(context.Context, created, io.Writer) error) error {
+	if run > 0 {
+		return fetch(ctx, blob, io.Discard)
+	}
+	var got bytes.Buffer
+	if err := fetch(ctx, blob, &got); err != nil {
+		return err
+	}
+	if !bytes.Equal(got.Bytes(), body.block) {
+		return fmt.Errorf("blob %s: the bytes are not what was uploaded", blob.ID)
+	}
+	return nil
+}
+
+// manyBlobs uploads n blobs with a ticket each.
+func (s *servers) manyBlobs(ctx context.Context, body payload, n int) ([]created, error) {
+	s.b.say("  %d blobs are uploaded first", n)
+	blobs := make([]created, n)
+	return blobs, many(ctx, manyClients, n, func(ctx context.Context, i int) error {
+		return s.upload(ctx, body, 1, &blobs[i])
+	})
+}
+
+func smallUpload(ctx context.Context, b *bench, r *report) error {
+	for _, clients := range []int{manyClients, someClients} {
+		err := b.withServers(ctx, func(s *servers) error { return s.smallUpload(ctx, r, clients) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *servers) smallUpload(ctx context.Context, r *report, clients int) error {
+	body, n := newSmallPayload(), s.b.scaled(uploadsOfRun)
+	var l latencies
+	each := func(do func(ctx context.Context, name string) error) turn {
+		return func(ctx context.Context, run int) (float64, error) {
+			return float64(n), many(ctx, clients, n, func(ctx context.Context, i int) error {
+				return l.timed(func() error { return do(ctx, fmt.Sprintf("%d-%d", run, i)) })
+			})
+		}
+	}
+	plain, mayfly, err := s.compare(ctx, comparison{
+		latencies: &l,
+		plain: each(func(ctx context.Context, name string) error {
+			return s.put(ctx, "small/"+name, body)
+		}),
+		mayfly: each(func(ctx context.Context, _ string) error {
+			return s.upload(ctx, body, 1, nil)
+		}),
+	})
+	if err != nil {
+		return err
+	}
+	r.add(newFigure("small-upload", fmt.Sprintf("64 KiB uploads, %d clients", clients), uploads, plain, mayfly, 1))
+	return nil
+}
