@@ -17,6 +17,7 @@ var putTests = []test{
 	{"reads a body in odd pieces", putOddReaders},
 	{"is visible only when complete", putVisibleWhenComplete},
 	{"leaves nothing when it fails", putLeavesNothing},
+	{"ends soon when the body does not", putEndless},
 	{"reads to the end of a digest reader", putDigest},
 	{"does not replace", putExists},
 	{"has one winner", putRace},
@@ -173,6 +174,26 @@ func putLeavesNothing(t *testing.T, s store) {
 			}
 		}
 	}
+}
+
+// putEndless: who announces little and sends without end fills neither the disk
+// nor the memory.
+func putEndless(t *testing.T, s store) {
+	const size, enough = 1000, 16 << 20
+	key := newKey()
+	r := io.MultiReader(io.LimitReader(zeros{}, size+enough), iotest.ErrReader(errBody))
+	if err := s.Put(t.Context(), key, r, size); !errors.Is(err, blobstore.ErrSize) {
+		t.Errorf("Put: %v, want ErrSize before %d bytes too many", err, enough)
+	}
+	s.wantNone(t, key)
+	s.wantOnly(t)
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 func putDigest(t *testing.T, s store) {

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 	"syscall"
 
 	"mayfly/blobstore"
@@ -18,7 +18,9 @@ import (
 // Check implements blobstore.Store with a blob of its own, which it puts, reads,
 // finds, and deletes. A crash can leave that blob; a sweep finds it ownerless.
 func (s *Store) Check(ctx context.Context) error {
-	key := blobstore.Key("check-" + strings.ToLower(rand.Text()))
+	var random [16]byte
+	rand.Read(random[:])
+	key := blobstore.Key("check-" + hex.EncodeToString(random[:]))
 	err := s.check(ctx, key)
 	if err != nil {
 		// Also when ctx is cancelled: nothing may stay behind. Its own error would
@@ -34,8 +36,11 @@ func (s *Store) check(ctx context.Context, key blobstore.Key) error {
 	if err := s.Put(ctx, key, bytes.NewReader(body), int64(len(body))); err != nil {
 		return err
 	}
-	if err := s.Put(ctx, key, bytes.NewReader(body), int64(len(body))); !errors.Is(err, blobstore.ErrExists) {
-		return fmt.Errorf("a second blob of one key is not refused (%v)", err)
+	switch err := s.Put(ctx, key, bytes.NewReader(body), int64(len(body))); {
+	case err == nil:
+		return errors.New("a second blob of one key replaces the first")
+	case !errors.Is(err, blobstore.ErrExists):
+		return err
 	}
 	if err := s.checkRead(ctx, key, body); err != nil {
 		return err
@@ -47,7 +52,7 @@ func (s *Store) check(ctx context.Context, key blobstore.Key) error {
 		return err
 	}
 	if _, _, err := s.open(ctx, key); !errors.Is(err, blobstore.ErrNotFound) {
-		return fmt.Errorf("a deleted blob can still be opened (%v)", err)
+		return fmt.Errorf("a deleted blob is still there (%v)", err)
 	}
 	return nil
 }

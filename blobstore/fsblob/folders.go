@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"mayfly/blobstore"
 )
@@ -73,7 +74,11 @@ func makeDurable(dir string) error {
 		err = os.Mkdir(dir, 0o700)
 	}
 	if errors.Is(err, fs.ErrExist) {
-		return nil
+		fi, err := os.Stat(dir)
+		if err == nil && !fi.IsDir() {
+			err = &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
+		}
+		return err
 	}
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package fsblob
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -220,8 +221,8 @@ func TestStrangers(t *testing.T) {
 	s := open(t, dir)
 	put(t, s, "keyaa", "x")
 	strangers := []string{
-		"README", "lost+found/keynd", "aa/.DS_Store", "aa/keyab", "aa/KEYAA", "aa/keyaa.part", "aa/keyaa..part",
-		"aa/keyab.X.part", "aa/keyaa.X.part.bak", "aa/sub/keyaa", "AA/keyaa", "aaa/keyaaa",
+		"README", "lost+found/keynd", "aa/.DS_Store", "aa/keyab", "aa/KEY", "aa/keyaa.part", "aa/keyaa..part",
+		"aa/keyab.X.part", "aa/keyaa.X.part.bak", "aa/sub/keyaa", "aaa/keyaaa",
 	}
 	for _, name := range strangers {
 		name = filepath.Join(dir, name)
@@ -254,6 +255,26 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
+// TestAllCancelledInAFolder: one folder can hold very many blobs.
+func TestAllCancelledInAFolder(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	for _, key := range []blobstore.Key{"key1aa", "key2aa", "key3aa"} {
+		put(t, s, key, "x")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	seen := 0
+	for _, err := range s.All(ctx) {
+		if cancel(); err == nil {
+			seen++
+		}
+	}
+	if seen != 1 {
+		t.Errorf("All yields %d blobs after ctx was cancelled, want none", seen-1)
+	}
+}
+
 // TestTwoStores: two processes on one folder are kept apart by the folder alone.
 func TestTwoStores(t *testing.T) {
 	t.Parallel()
@@ -275,7 +296,11 @@ func TestTwoStores(t *testing.T) {
 		go func() { results <- stores[i%2].Put(t.Context(), "keyaa", r, 1000) }()
 	}
 	for range racers {
-		<-arrived
+		select {
+		case <-arrived:
+		case err := <-results:
+			t.Fatalf("a racer fell before the start: %v", err)
+		}
 	}
 	close(start)
 	won := 0
@@ -311,6 +336,7 @@ func TestBoundedMemory(t *testing.T) {
 		if len(p) > bufferSize {
 			t.Errorf("asked for %d bytes at once", len(p))
 		}
+		clear(p)
 		return len(p), nil
 	}), size)
 	if err := s.Put(t.Context(), "aaaa", r, size); err != nil {

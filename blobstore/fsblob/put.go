@@ -13,8 +13,8 @@ import (
 	"mayfly/blobstore"
 )
 
-// bufferSize bounds the memory of a Put: 64 at a time take 16 MiB. Larger
-// buffers are no faster.
+// bufferSize bounds the memory of a Put. It is small enough to stay in the
+// processor's cache: larger ones were no faster for 1 GiB, and slower for 64 KiB.
 const bufferSize = 64 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
@@ -47,7 +47,7 @@ func (s *Store) create(ctx context.Context, key blobstore.Key, write func(*os.Fi
 
 	part := partialName(key)
 	if err := s.writeFile(dir, part, write); err != nil {
-		return errors.Join(noSpace(err), s.unlink(dir, part))
+		return noSpace(err)
 	}
 	if err := ctx.Err(); err != nil {
 		return errors.Join(err, s.unlink(dir, part))
@@ -65,7 +65,7 @@ func (s *Store) create(ctx context.Context, key blobstore.Key, write func(*os.Fi
 	return s.syncDir(dir)
 }
 
-// writeFile makes a new file whose bytes are durable. Its name is not.
+// writeFile makes a new file whose bytes, not its name, are durable; or none.
 func (s *Store) writeFile(dir *os.Root, name string, write func(*os.File) error) error {
 	if err := s.step(stepCreate); err != nil {
 		return err
@@ -74,17 +74,19 @@ func (s *Store) writeFile(dir *os.Root, name string, write func(*os.File) error)
 	if err != nil {
 		return err
 	}
-	if err := write(f); err != nil {
-		f.Close()
-		return err
-	}
-	if err := s.sync(f); err != nil {
+	err = write(f)
+	if err == nil {
 		// Not to be tried again: Linux forgets the pages it could not write, and
 		// a second fsync would say that all is well.
-		f.Close()
-		return err
+		err = s.sync(f)
 	}
-	return f.Close() // NFS tells of a full disk here.
+	if closeErr := f.Close(); err == nil {
+		err = closeErr // here NFS tells of a full disk
+	}
+	if err != nil {
+		return errors.Join(err, s.unlink(dir, name))
+	}
+	return nil
 }
 
 // fill writes r to f, which must hold exactly size bytes. It reads r to its
@@ -102,8 +104,10 @@ func (s *Store) fill(ctx context.Context, f *os.File, r io.Reader, size int64) e
 		if written+int64(n) > size {
 			return fmt.Errorf("%w: more than %d bytes", blobstore.ErrSize, size)
 		}
-		if err := s.write(f, buf[:n]); err != nil {
-			return err
+		if n > 0 {
+			if err := s.write(f, buf[:n]); err != nil {
+				return err
+			}
 		}
 		written += int64(n)
 		if readErr == io.EOF {

@@ -210,6 +210,8 @@ func TestServicePages(t *testing.T) {
 			t.Errorf("HEAD %s has a body", path)
 		}
 	}
+	w.want(200, "GET /?utm_source=a", "")
+	w.want(200, "GET /readyz?probe=1", "")
 	w.refused(405, "method_not_allowed", "POST /healthz", "")
 
 	w.api.Drain()

@@ -47,8 +47,9 @@ func (b *body) Read(p []byte) (int, error) {
 		b.left -= int64(n)
 	}
 	if err == io.EOF {
-		// Left as it is the deadline would hit net/http's own look for the end of the
-		// connection, which then cancels a request that the store is still at work for.
+		// Left as it is the deadline could hit net/http's own look for the end of the
+		// connection, and cancel a request that the store is still at work for. The
+		// net/http of today clears it there by itself, which it does not promise.
 		b.extend(time.Time{})
 		b.release()
 	}

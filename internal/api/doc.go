@@ -8,9 +8,10 @@
 //  2. Not one byte of a blob is written before tickets.Service.Open or Resume has
 //     returned without an error (P2, P3). Whatever fails after the first byte ends
 //     in http.ErrAbortHandler: a truncated body never looks complete.
-//  3. Tokens and claim keys come in headers only. No answer, log line or metric
-//     holds one, or a path, a query, an address or an id; only the answer that
-//     issues a token holds it (P8).
+//  3. Tokens and claim keys come in headers only. No error, log line or metric
+//     holds one, or a path, a query or an address; only the answer that issues a
+//     token holds it (P8). Ids stand in no line either, but that the reason of a
+//     failure of ours may name a blob.
 //  4. Every error ends in problem.go, as application/problem+json with a code of
 //     openapi.yaml; the text of an internal error reaches only the log.
 //  5. What a request may do before it is known who asks is bounded: header, query,

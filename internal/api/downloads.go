@@ -25,7 +25,7 @@ func (e *endpoints) OpenBlob(ctx context.Context, request openapi.OpenBlobReques
 	}
 	d, err := e.Tickets.Open(ctx, c.token, claim)
 	if err != nil {
-		e.metrics.Open(outcome(err))
+		e.metrics.Open(c.outcome(err))
 		return nil, err
 	}
 	return &download{e: e, c: c, Download: d, status: http.StatusOK, opening: true}, nil
@@ -104,9 +104,6 @@ func tooLong(params openapi.ResumeBlobParams) error {
 	}
 	return found.err()
 }
-
-// outcome is what the metrics call an error: its problem's code.
-func outcome(err error) string { return string(problemOf(err).code) }
 
 // etag is the blob's digest: as strong a validator as there can be.
 func etag(b tickets.Blob) string { return `"` + b.SHA256.String() + `"` }

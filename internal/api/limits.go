@@ -8,8 +8,8 @@ import (
 	"github.com/go-chi/httprate"
 )
 
-// Limits bound what clients may do. The zero value of each field has the default;
-// a negative number means no limit.
+// Limits bound what clients may do. The zero value of each field has the default; a
+// negative count means no limit. Durations and the rate have no "no limit".
 type Limits struct {
 	// PerAddress is how many calls a minute one address may make (an IPv6 /64
 	// counts as one), calls with a good API key excepted; 6000 if 0. It is meant to
@@ -41,9 +41,9 @@ func (l Limits) withDefaults() Limits {
 	l.PerToken = cmp.Or(l.PerToken, 600_000)
 	l.FailuresPerAddress = cmp.Or(l.FailuresPerAddress, 600)
 	l.Connections = cmp.Or(l.Connections, 4096)
-	l.Stall = cmp.Or(l.Stall, time.Minute)
-	l.MinRate = cmp.Or(l.MinRate, 8<<10)
-	l.MaxTransfer = cmp.Or(l.MaxTransfer, 6*time.Hour)
+	l.Stall = cmp.Or(max(l.Stall, 0), time.Minute)
+	l.MinRate = cmp.Or(max(l.MinRate, 0), 8<<10)
+	l.MaxTransfer = cmp.Or(max(l.MaxTransfer, 0), 6*time.Hour)
 	return l
 }
 

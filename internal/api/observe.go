@@ -106,8 +106,10 @@ func (e *endpoints) record(c *call) {
 	c.op.metrics.Observe(status, took)
 
 	level := slog.LevelInfo
-	switch {
-	case status >= 500 || c.code == string(internal.code):
+	switch failed := status >= 500 || c.err != nil; {
+	case failed && c.op.probe:
+		level = slog.LevelWarn // a server that drains, or waits for its database
+	case failed:
 		level = slog.LevelError
 	case c.op.probe:
 		level = slog.LevelDebug

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -25,7 +26,7 @@ type operation struct {
 	kind tickets.Kind
 	// roles of API keys that may call; empty for all.
 	roles []keys.Role
-	// query parameters by name.
+	// query parameters by name; nil where any are passed over.
 	query map[string]*openapi3.Parameter
 	// ids are the path parameters; all are UUIDs.
 	ids []string
@@ -56,7 +57,10 @@ func operationsOf(doc *openapi3.T, m *metrics.Metrics) (map[route]*operation, er
 	ops := make(map[route]*operation)
 	for path, item := range doc.Paths.Map() {
 		for method, spec := range item.Operations() {
-			op := &operation{query: make(map[string]*openapi3.Parameter)}
+			op := new(operation)
+			if strings.HasPrefix(path, "/v1/") {
+				op.query = make(map[string]*openapi3.Parameter)
+			}
 			if err := op.read(spec, append(item.Parameters[:len(item.Parameters):len(item.Parameters)], spec.Parameters...)); err != nil {
 				return nil, fmt.Errorf("%s %s: %w", method, path, err)
 			}

@@ -10,6 +10,7 @@ import (
 
 	"mayfly/blobstore"
 	"mayfly/internal/keys"
+	"mayfly/internal/metrics"
 	"mayfly/internal/openapi"
 	"mayfly/tickets"
 )
@@ -67,7 +68,7 @@ var problems = [...]problem{
 	{is(errRateLimited), 429, "rate_limited", "Too many requests.", 10},
 
 	{bodyStalled, 408, "body_timeout", "The body came too slowly.", 0},
-	{as[*tickets.BodyError](), statusClientGone, clientGone, "", 0},
+	{as[*tickets.BodyError](), gone.status, gone.code, gone.title, 0},
 	{is(blobstore.ErrNoSpace), 507, "insufficient_storage", "The store is full.", 60},
 	{as[*tickets.StoreError](), 503, "unavailable", "The service cannot do this now.", 5},
 	{is(errNotReady), 503, "unavailable", "The service cannot do this now.", 5},
@@ -75,9 +76,10 @@ var problems = [...]problem{
 
 var internal = problem{nil, 500, "internal", "Something broke on our side.", 0}
 
-// clientGone stands in the table for an answer that nobody would read. It is not
-// sent.
-const clientGone openapi.ProblemCode = "client_gone"
+// gone stands for an answer that nobody would read. It is not sent.
+var gone = problem{nil, statusClientGone, clientGone, "", 0}
+
+const clientGone openapi.ProblemCode = metrics.OutcomeClientGone
 
 // The errors of this package, beside the domain's.
 var (
@@ -125,22 +127,32 @@ func problemOf(err error) *problem {
 	return &internal
 }
 
+// problemOf is the row for an error of this call: where a store failed because the
+// client had left, it was not the store.
+func (c *call) problemOf(err error) *problem {
+	p := problemOf(err)
+	if p.status == gone.status || p.status == http.StatusServiceUnavailable && c.in.Context().Err() != nil {
+		return &gone
+	}
+	return p
+}
+
+// outcome is what the metrics call an error: its problem's code.
+func (c *call) outcome(err error) string { return string(c.problemOf(err).code) }
+
 // fail answers with an error. Everything that fails ends here, the generated code's
 // complaints included. After the answer began nothing can be said any more: the
 // connection is aborted, so that what was sent does not look complete.
 func (e *endpoints) fail(w http.ResponseWriter, r *http.Request, err error) {
 	c := callOf(r.Context())
-	p := problemOf(err)
-	if p.status == http.StatusServiceUnavailable && c.in.Context().Err() != nil {
-		// Not the store gave up, but the client.
-		p = &problem{status: statusClientGone, code: clientGone}
+	p := c.problemOf(err)
+	if c.status != 0 || p == &gone {
+		// The text of a failed write would have the client's address in it.
+		c.code = string(clientGone)
+		panic(http.ErrAbortHandler)
 	}
 	if p.status >= 500 {
 		c.err = err
-	}
-	if c.status != 0 || p.status == statusClientGone {
-		c.code = string(clientGone)
-		panic(http.ErrAbortHandler)
 	}
 	e.countFailure(c, p)
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"syscall"
 	"time"
@@ -75,6 +76,9 @@ func (d *download) send(w http.ResponseWriter) error {
 	}
 	d.c.code = outcome
 	if outcome == metrics.OutcomeStoreFailed {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			err = op.Err // without the client's address
+		}
 		d.c.err = err
 	}
 	// Never a return from here: it would end the body in good order.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,6 +94,10 @@ func TestTruncatedStore(t *testing.T) {
 				if err == nil {
 					t.Fatal("a truncated body looks complete")
 				}
+				// Over HTTP/2 a stream that only ends looks complete to who does not count.
+				if w.http2 && !strings.Contains(err.Error(), "stream error") {
+					t.Errorf("the stream was not reset: %v", err)
+				}
 				w.log.await("code", "store_failed")
 				w.svc.Blobs = good
 				if _, got := w.want(206, "GET /v1/download", tokens[0], header("Claim-Key", claim), header("Range", "bytes=100-")); !bytes.Equal(got, blob[100:]) {
@@ -120,7 +125,7 @@ func TestSlowReaderIsCut(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, proto, withLimits(limits))
-				_, token := w.place(content(64 << 20))
+				_, token := w.place(make([]byte, 24<<20))
 				resp := w.do("POST /v1/download", token)
 				w.log.await("code", "too_slow")
 				if n, err := io.Copy(io.Discard, resp.Body); err == nil {
@@ -161,7 +166,7 @@ func TestSlowUploadIsCut(t *testing.T) {
 func TestUnsendCutsDownload(t *testing.T) {
 	overBoth(t, func(t *testing.T, proto option) {
 		w := newWorld(t, proto)
-		id, token := w.place(content(64 << 20))
+		id, token := w.place(make([]byte, 24<<20))
 		resp := w.do("POST /v1/download", token)
 		if _, err := io.ReadFull(resp.Body, make([]byte, 1000)); err != nil {
 			t.Fatal(err)

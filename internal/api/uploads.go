@@ -30,7 +30,7 @@ func (e *endpoints) upload(c *call, receive func() error) error {
 	defer func() { e.metrics.Received(c.body.read) }()
 	err := receive()
 	if err != nil {
-		e.metrics.Upload(outcome(err))
+		e.metrics.Upload(c.outcome(err))
 		return err
 	}
 	e.metrics.Upload(metrics.OutcomeStored)

@@ -47,11 +47,15 @@ func (e *endpoints) validate(c *call, r *http.Request) error {
 			return err
 		}
 	}
+	hasQuery := r.URL.RawQuery != "" && op.query != nil
+	if c.mediaType != mediaJSON && len(op.ids) == 0 && !hasQuery {
+		return nil // the way of every open
+	}
 	var found violations
 	if len(op.ids) > 0 {
 		found.ids(op, r)
 	}
-	if r.URL.RawQuery != "" && !op.probe {
+	if hasQuery {
 		found.query(c, r)
 	}
 	if c.mediaType == mediaJSON {

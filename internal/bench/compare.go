@@ -15,6 +15,8 @@ type turn func(ctx context.Context, run int) (amount float64, err error)
 // comparison is two sides that do the same work.
 type comparison struct {
 	plain, mayfly turn
+	// before is called before each turn, and not measured; it may be nil.
+	before func(ctx context.Context, run int) error
 	// after is called after each turn, and not measured; it may be nil.
 	after func(ctx context.Context) error
 	// latencies are filled by the turns, if they want to.
@@ -38,6 +40,9 @@ type measurement struct {
 // compare lets the sides take turns: once to warm up, and then as often as was
 // asked for. Who begins changes.
 func (s *servers) compare(ctx context.Context, c comparison) (plain, mayfly []measurement, err error) {
+	if c.before == nil {
+		c.before = func(context.Context, int) error { return nil }
+	}
 	if c.after == nil {
 		c.after = func(context.Context) error { return nil }
 	}
@@ -66,7 +71,7 @@ func (s *servers) compare(ctx context.Context, c comparison) (plain, mayfly []me
 }
 
 func (s *servers) measure(ctx context.Context, server *process, c comparison, do turn, run int) (measurement, error) {
-	if err := settle(ctx); err != nil {
+	if err := errors.Join(c.before(ctx, run), settle(ctx)); err != nil {
 		return measurement{}, err
 	}
 	c.latencies.reset()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 )
 
 const (
@@ -50,7 +52,7 @@ func (s *servers) peaksOf(ctx context.Context, body payload) (p peaks, err error
 		server *process
 		peak   *float64
 		do     func(ctx context.Context, i int) error
-		after  func() error
+		after  func() error // gives the disk back
 	}{
 		{"plain, uploads", s.plain, &p.plainUp, func(ctx context.Context, i int) error { return s.put(ctx, name(i), body) }, nil},
 		{"plain, downloads", s.plain, &p.plainDown, func(ctx context.Context, i int) error { return s.get(ctx, name(i), io.Discard) },
@@ -58,7 +60,7 @@ func (s *servers) peaksOf(ctx context.Context, body payload) (p peaks, err error
 		{"mayfly, uploads", s.mayfly, &p.up, func(ctx context.Context, i int) error { return s.upload(ctx, body, 1, &blobs[i]) }, nil},
 		{"mayfly, downloads", s.mayfly, &p.down, func(ctx context.Context, i int) error {
 			return s.open(ctx, blobs[i].Tickets[0].Token, io.Discard)
-		}, nil},
+		}, func() error { return os.RemoveAll(filepath.Join(s.dir, "blobs")) }},
 	} {
 		m, err := peakDuring(stage.server, func() error { return many(ctx, parallel, parallel, stage.do) })
 		if err != nil {

@@ -27,8 +27,8 @@ func (r *report) add(f figure) {
 func (r report) write(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
 	if len(r.Figures) > 0 {
-		fmt.Fprintf(tw, "Medians of %d runs in turn on %s:\n\n", r.Runs, r.Machine)
-		fmt.Fprintln(tw, "|\t\t| plain server\t| Mayfly\t| ratio (lowest to highest)\t| target\t|\t|")
+		fmt.Fprintf(w, "Medians of %d runs in turn on %s:\n\n", r.Runs, r.Machine)
+		fmt.Fprintln(tw, "|\t|\t| plain server\t| Mayfly\t| ratio (lowest to highest)\t| target\t|\t|")
 		fmt.Fprintln(tw, "|---\t|---\t|---:\t|---:\t|---:\t|---:\t|---\t|")
 		for _, f := range r.Figures {
 			fmt.Fprintf(tw, "| %s\t| %s\t| %s\t| %s\t| %s\t| %s\t| %s\t|\n", f.Scenario, f.What,

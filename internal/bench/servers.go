@@ -77,8 +77,9 @@ type servers struct {
 	client              *http.Client
 }
 
-// withServers calls do with both servers on a fresh folder. Afterwards they are
-// stopped and the folder is gone.
+// withServers calls do with both servers on a fresh folder, and stops them. The
+// folder goes in the end, with all others: where many files were just deleted, a
+// file system may be slow to make new ones.
 func (b *bench) withServers(ctx context.Context, do func(*servers) error) error {
 	s, err := b.start(ctx)
 	if err != nil {
@@ -87,7 +88,8 @@ func (b *bench) withServers(ctx context.Context, do func(*servers) error) error 
 	if err = do(s); err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("%w\nthe last that mayfly logged:\n%s", err, s.mayfly.lastLines())
 	}
-	return errors.Join(err, s.stop())
+	s.stop()
+	return err
 }
 
 // start starts both servers. Whoever starts them stops them.
@@ -103,20 +105,20 @@ func (b *bench) start(ctx context.Context) (*servers, error) {
 		client:   newClient(),
 	}
 	if err := errors.Join(s.startPlain(ctx), s.startMayfly(ctx)); err != nil {
-		return nil, errors.Join(err, s.stop())
+		s.stop()
+		return nil, err
 	}
 	return s, nil
 }
 
-// stop ends both servers and removes their folder.
-func (s *servers) stop() error {
+// stop ends both servers.
+func (s *servers) stop() {
 	s.client.CloseIdleConnections()
 	for _, p := range []*process{s.plain, s.mayfly} {
 		if p != nil {
 			p.stop()
 		}
 	}
-	return os.RemoveAll(s.dir)
 }
 
 func (s *servers) startPlain(ctx context.Context) error {

@@ -46,6 +46,13 @@ func (s *servers) smallOpen(ctx context.Context, r *report) error {
 	}
 	plain, mayfly, err := s.compare(ctx, comparison{
 		latencies: &l,
+		// Else who begins would fetch from the disk what the kernel has dropped
+		// meanwhile, and the other one from memory.
+		before: func(ctx context.Context, run int) error {
+			return many(ctx, manyClients, n, func(_ context.Context, i int) error {
+				return s.readThrough(paths[blobs[run*n+i].ID])
+			})
+		},
 		plain: each(func(ctx context.Context, blob created, w io.Writer) error {
 			return s.get(ctx, paths[blob.ID], w)
 		}),

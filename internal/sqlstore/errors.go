@@ -21,7 +21,7 @@ var (
 	ErrSchemaNew = errors.New("the database's schema is newer than this program")
 	// ErrWeak: the database does not take a setting that a promise needs.
 	ErrWeak = errors.New("the database cannot keep Mayfly's promises")
-	// ErrBusy: another process kept the database from us for longer than BusyTimeout.
+	// ErrBusy: another process kept the database from us for longer than busyTimeout.
 	ErrBusy = errors.New("the database is busy")
 	// ErrCorrupt: the file is damaged, or no database.
 	ErrCorrupt = errors.New("the database is damaged")

@@ -235,11 +235,13 @@ func forget(t *testing.T, st Store) {
 	forgetUntil(start.Add(90*day), 10, 1)
 	forgetUntil(start.Add(200*day), 2, 2)
 	for i, s := range all {
+		s.UploadUntil = start.Add(365 * day) // if it is begun again, below, it is not due
 		_, _, err := st.Blob(t.Context(), tenant, s.ID, 10)
 		_, _, ticketErr := st.FindTicket(t.Context(), s.tickets[2].ID, s.tickets[2].Hash)
 		if i < 3 {
 			wantErr(t, err, tickets.ErrUnknownBlob)
 			wantErr(t, ticketErr, tickets.ErrUnknownTicket)
+			check(t, st.Begin(t.Context(), s.Blob, s.tickets, s.grant, "")) // no row of it is left
 		} else if err != nil || ticketErr != nil {
 			t.Fatal(err, ticketErr)
 		}

@@ -23,6 +23,7 @@ func testSpends(t *testing.T, open func(*testing.T) Database) {
 	run("not when purging or erased", spendPurged)
 	run("not when claimed, by a clock that is behind", spendClaimed)
 	run("a refused spend changes nothing", spendRefused)
+	run("by a clock that is behind", spendBehind)
 	run("unlimited", spendUnlimited)
 	run("unlimited keeps the first open", spendUnlimitedFirst)
 	run("microseconds", spendMicroseconds)
@@ -126,6 +127,17 @@ func spendRefused(t *testing.T, st Store) {
 	same(t, "blob", b, after)
 	if ts[0].Claim != claim || !ts[0].OpenedAt.Equal(start) {
 		t.Fatalf("a refused spend changed the ticket: %+v", ts[0])
+	}
+}
+
+// spendBehind: the replica of the last open is behind that of an earlier one, whose
+// windows are not cut short by it.
+func spendBehind(t *testing.T, st Store) {
+	s := stored(t, st, viewOnce(), 2, start)
+	spend(t, st, s.tickets[0], start.Add(time.Hour), true)
+	spend(t, st, s.tickets[1], start, true)
+	if b, _ := look(t, st, s.ID); !b.PurgeAt.Equal(start.Add(time.Hour + 72*time.Hour)) {
+		t.Fatalf("purge at %v", b.PurgeAt)
 	}
 }
 

@@ -1,0 +1,169 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// values are Mayfly's series with their values; of a histogram its count.
+func values(t *testing.T, m *Metrics) map[string]float64 {
+	t.Helper()
+	families, err := m.Gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]float64{}
+	for _, f := range families {
+		for _, s := range f.GetMetric() {
+			var labels []string
+			for _, l := range s.GetLabel() {
+				labels = append(labels, fmt.Sprintf("%s=%q", l.GetName(), l.GetValue()))
+			}
+			name := f.GetName()
+			if len(labels) > 0 {
+				name += "{" + strings.Join(labels, ",") + "}"
+			}
+			all[name] = s.GetCounter().GetValue() + s.GetGauge().GetValue() + float64(s.GetHistogram().GetSampleCount())
+		}
+	}
+	return all
+}
+
+func expect(t *testing.T, m *Metrics, want map[string]float64) {
+	t.Helper()
+	got := values(t, m)
+	for name, n := range want {
+		if v, ok := got[name]; !ok || v != n {
+			t.Errorf("%s is %v (there: %v), want %v", name, v, ok, n)
+		}
+	}
+}
+
+func TestTransfers(t *testing.T) {
+	t.Parallel()
+	m := New()
+	m.Open("opened")
+	m.Open(OutcomeSent)
+	m.Upload(OutcomeStored)
+	m.Receiving()
+	m.Sending()
+	m.Sending()
+	m.Sent(100)
+	expect(t, m, map[string]float64{
+		`mayfly_opens_total{outcome="opened"}`:        1,
+		`mayfly_opens_total{outcome="sent"}`:          1,
+		`mayfly_opens_total{outcome="expired"}`:       0, // there before it happens, so that a rate sees the first
+		`mayfly_uploads_total{outcome="stored"}`:      1,
+		`mayfly_blob_bytes_total{direction="out"}`:    100,
+		`mayfly_transfers_in_flight{direction="in"}`:  1,
+		`mayfly_transfers_in_flight{direction="out"}`: 1,
+	})
+}
+
+// P8: a label value that is in no list never gets in.
+func TestLabelsAreClosed(t *testing.T) {
+	t.Parallel()
+	m := New()
+	m.Open("tenant acme")
+	m.Upload("mft_secret")
+	m.JobPanic("whatever")
+	m.Purge(map[string]int64{"because": 2}, 0, time.Time{})
+	m.Route("GET /x").Observe(99, time.Second)
+	m.Route("GET /x").Observe(100_000, time.Second)
+	expect(t, m, map[string]float64{
+		`mayfly_opens_total{outcome="other"}`:                   1,
+		`mayfly_uploads_total{outcome="other"}`:                 1,
+		`mayfly_job_panics_total{job="other"}`:                  1,
+		`mayfly_purged_blobs_total{reason="other"}`:             2,
+		`mayfly_http_requests_total{code="500",route="GET /x"}`: 2,
+		`mayfly_http_request_duration_seconds{route="GET /x"}`:  2,
+	})
+	for name := range values(t, m) {
+		if strings.Contains(name, "acme") || strings.Contains(name, "secret") || strings.Contains(name, "because") {
+			t.Error(name)
+		}
+	}
+}
+
+func TestPurge(t *testing.T) {
+	t.Parallel()
+	m := New()
+	at := time.Unix(1000, 500_000_000)
+	m.Purge(map[string]int64{"unopened": 3, "unsent": 1}, 0, at)
+	m.Purge(map[string]int64{"unopened": 1}, 2, at.Add(time.Hour)) // with failures
+	m.Purge(nil, 0, time.Time{})                                   // failed as a whole
+	expect(t, m, map[string]float64{
+		`mayfly_purged_blobs_total{reason="unopened"}`: 4,
+		`mayfly_purged_blobs_total{reason="unsent"}`:   1,
+		`mayfly_purge_failures_total`:                  2,
+		`mayfly_purge_last_success_timestamp_seconds`:  1000.5,
+	})
+}
+
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	m := New()
+	at := time.Unix(1000, 0)
+	m.Sweep(SweepPass{Orphans: 5, Stale: 2, Missing: 1, Deleted: 5, Discarded: 1, Failed: 0}, at)
+	m.Sweep(SweepPass{Orphans: 1, Failed: 3}, time.Time{}) // broke off: it has not seen all
+	expect(t, m, map[string]float64{
+		`mayfly_sweep_found{kind="orphan"}`:           5,
+		`mayfly_sweep_found{kind="missing"}`:          1,
+		`mayfly_sweep_removed_total{kind="orphan"}`:   5,
+		`mayfly_sweep_removed_total{kind="stale"}`:    1,
+		`mayfly_sweep_failures_total`:                 3,
+		`mayfly_sweep_braked`:                         0,
+		`mayfly_sweep_last_success_timestamp_seconds`: 1000,
+	})
+	m.Sweep(SweepPass{Orphans: 900, Braked: true}, time.Time{})
+	expect(t, m, map[string]float64{
+		`mayfly_sweep_found{kind="orphan"}`:           900,
+		`mayfly_sweep_braked`:                         1,
+		`mayfly_sweep_last_success_timestamp_seconds`: 1000,
+	})
+}
+
+func TestBacklog(t *testing.T) {
+	t.Parallel()
+	m := New()
+	var due int64 = 7
+	oldest := time.Now().Add(-time.Hour)
+	var fail error
+	m.Backlog(func(ctx context.Context) (int64, time.Time, error) {
+		if _, ok := ctx.Deadline(); !ok {
+			t.Error("a scrape may wait for ever")
+		}
+		return due, oldest, fail
+	})
+	got := values(t, m)
+	if got["mayfly_due_blobs"] != 7 || got["mayfly_oldest_overdue_seconds"] < 3600 || got["mayfly_oldest_overdue_seconds"] > 3700 {
+		t.Errorf("%v, %v", got["mayfly_due_blobs"], got["mayfly_oldest_overdue_seconds"])
+	}
+	due, oldest = 0, time.Time{}
+	expect(t, m, map[string]float64{"mayfly_due_blobs": 0, "mayfly_oldest_overdue_seconds": 0})
+	oldest = time.Now().Add(time.Minute) // another clock
+	expect(t, m, map[string]float64{"mayfly_oldest_overdue_seconds": 0})
+
+	fail = errors.New("database is down")
+	got = values(t, m)
+	if _, ok := got["mayfly_due_blobs"]; ok {
+		t.Error("a backlog that nobody could read")
+	}
+	expect(t, m, map[string]float64{"mayfly_job_panics_total{job=\"purge\"}": 0}) // the others are told
+	fail = nil
+	if values(t, m)["mayfly_backlog_read_failures_total"] < 1 {
+		t.Error("the failure is not counted")
+	}
+}
+
+func BenchmarkObserve(b *testing.B) {
+	r := New().Route("POST /v1/download")
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Observe(200, time.Millisecond)
+	}
+}
