@@ -146,7 +146,8 @@ func TestClaimKey(t *testing.T) {
 // An open without a claim key records one that nobody has.
 func TestNoClaimKeyIsRandom(t *testing.T) {
 	t.Parallel()
-	if (ClaimKey{}).claimHash() == (ClaimKey{}).claimHash() {
+	one, other := (ClaimKey{}).claimHash(), (ClaimKey{}).claimHash()
+	if one == other {
 		t.Error("two opens without a claim key record the same")
 	}
 }

@@ -17,6 +17,10 @@ import (
 // processor's cache: larger ones were no faster for 1 GiB, and slower for 64 KiB.
 const bufferSize = 64 << 10
 
+// writebackEvery is how much of an upload is left to gather in memory. 1 and
+// 16 MiB were not better.
+const writebackEvery = 4 << 20
+
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 // Put implements blobstore.Store. A cancelled ctx is seen between two reads of
@@ -95,7 +99,7 @@ func (s *Store) fill(ctx context.Context, f *os.File, r io.Reader, size int64) e
 	buf := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buf)
 
-	var written int64
+	var written, flushed int64
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -110,6 +114,10 @@ func (s *Store) fill(ctx context.Context, f *os.File, r io.Reader, size int64) e
 			}
 		}
 		written += int64(n)
+		if written-flushed >= writebackEvery {
+			startWriteback(f, flushed, written-flushed)
+			flushed = written
+		}
 		if readErr == io.EOF {
 			break
 		}

@@ -231,8 +231,8 @@ func notOpened(ctx context.Context, err error) error {
 	var problem *client.Problem
 	switch {
 	case errors.As(err, &uncertain):
-		return fmt.Errorf("the server was asked to open, and its answer never came: %w. "+
-			"Try the link once more; if it was opened before, the sender has to send again", uncertain.Err)
+		return fmt.Errorf("the server was asked to open, and never said whether it did: %w. "+
+			"Try the link once more; if it did, the sender has to send again", uncertain.Err)
 	case ctx.Err() != nil:
 		return fmt.Errorf("interrupted before anything was opened, the link stays good: %w", err)
 	case errors.As(err, &problem) && refusals[problem.Code] != "":

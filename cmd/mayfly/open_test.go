@@ -426,7 +426,7 @@ func TestOpenRefused(t *testing.T) {
 			l := x.link([]byte("media"))
 			x.server.Fail(post, slices.Repeat([]clienttest.Fault{clienttest.LoseAnswer}, 100)...)
 			_, err := x.open(l, openCmd{Output: x.dir})
-			if err == nil || !strings.Contains(err.Error(), "its answer never came") || strings.Contains(err.Error(), "stays good") {
+			if err == nil || !strings.Contains(err.Error(), "never said whether it did") || strings.Contains(err.Error(), "stays good") {
 				x.Errorf("got %v", err)
 			}
 		})
@@ -452,7 +452,7 @@ func TestOpenInterrupted(t *testing.T) {
 		want  string
 	}{
 		"before":          {"GET /v1/ticket", clienttest.Stall, "the link stays good"},
-		"while it opens":  {post, clienttest.Stall, "its answer never came"},
+		"while it opens":  {post, clienttest.Stall, "never said whether it did"},
 		"in the transfer": {post, clienttest.StallAt(100_000), "the ticket is spent, and what could have fetched the rest ends with this command"},
 	} {
 		t.Run(name, func(t *testing.T) {

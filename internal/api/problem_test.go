@@ -87,6 +87,10 @@ func TestRefusals(t *testing.T) {
 		w := w.in(t)
 		w.refused(401, "token_required", "POST /v1/download", "")
 		w.refused(401, "token_required", "POST /v1/download", "", header("Authorization", "Basic bWF5Zmx5"))
+		// Nothing is said of the form of a request to who may not make it.
+		w.refused(401, "token_required", "POST /v1/blobs?nonsense=1", "", sending("text/nonsense", strings.NewReader("{"), 1))
+		w.refused(401, "token_required", "GET /v1/blobs/nonsense", "")
+		w.refused(403, "forbidden", "GET /v1/blobs/nonsense", w.ops)
 		w.refused(401, "malformed_token", "POST /v1/download", "mft_short")
 		w.refused(401, "malformed_token", "POST /v1/download", w.key)
 		w.refused(401, "malformed_token", "POST /v1/download", mistyped(ready[1]))

@@ -218,40 +218,55 @@ func TestUnsendCutsUpload(t *testing.T) {
 	})
 }
 
-// Closing a body ends a Read that waits, and touches the connection no more once the
-// request is over: package tickets closes it when a blob is unsent.
+// Closing a body ends a Read that waits for the client: package tickets closes it
+// when a blob is unsent.
 func TestBodyClose(t *testing.T) {
 	overBoth(t, func(t *testing.T, proto option) {
 		w := newWorld(t, proto)
-		closed := make(chan *body, 1)
-		w.server.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			e := &endpoints{limits: Limits{}.withDefaults()}
-			c := &call{control: http.NewResponseController(rw), in: r, started: time.Now()}
-			e.receive(c, r)
-			if _, err := io.ReadFull(r.Body, make([]byte, 5)); err != nil {
-				t.Error(err)
-			}
-			go c.body.Close()
-			for {
-				if _, err := r.Body.Read(make([]byte, 5)); err != nil {
-					if !errors.Is(err, os.ErrDeadlineExceeded) {
-						t.Error(err)
-					}
-					break
-				}
-			}
-			c.body.release()
-			closed <- c.body
+		ended := make(chan error, 1)
+		w.server.Config.Handler = receiving(func(b *body) {
+			io.ReadFull(b, make([]byte, 5))
+			go b.Close()
+			_, err := io.ReadFull(b, make([]byte, 5))
+			ended <- err
 		})
 		reader, writer := io.Pipe()
-		t.Cleanup(func() { reader.Close() })
 		go writer.Write([]byte("01234"))
 		resp, err := w.server.Client().Do(w.request("PUT /", "", sending(mediaBytes, reader, 10)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		(<-closed).Close()
+		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+}
+
+// After its request a body touches the connection no more.
+func TestBodyCloseTooLate(t *testing.T) {
+	overBoth(t, func(t *testing.T, proto option) {
+		w := newWorld(t, proto)
+		kept := make(chan *body, 1)
+		w.server.Config.Handler = receiving(func(b *body) { kept <- b })
+		resp, err := w.server.Client().Do(w.request("PUT /", "", bytesBody([]byte("x"))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		w.server.Close() // waits for the handler
+		(<-kept).Close()
+	})
+}
+
+// receiving is a handler that has the request's body as ours have it.
+func receiving(handle func(*body)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e := &endpoints{limits: Limits{}.withDefaults()}
+		c := &call{control: http.NewResponseController(w), in: r, started: time.Now()}
+		e.receive(c, r)
+		defer c.body.release()
+		handle(c.body)
 	})
 }
 

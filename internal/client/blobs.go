@@ -83,7 +83,7 @@ func (c *Client) Announce(ctx context.Context, b NewBlob) (Announced, error) {
 		body.ExpiresIn = &seconds
 	}
 	var answer openapi.CreatedBlob
-	err := c.call(ctx, http.StatusCreated, &answer, func(ctx context.Context, api *openapi.Client) (*http.Response, error) {
+	err := c.call(ctx, shortly, http.StatusCreated, &answer, func(ctx context.Context, api *openapi.Client) (*http.Response, error) {
 		return api.CreateBlob(ctx, nil, body, bearer(c.Key))
 	})
 	if err != nil {
@@ -118,7 +118,7 @@ func (c *Client) Unsend(ctx context.Context, id uuid.UUID) error {
 	if c.Key == (tickets.Token{}) {
 		return ErrNoKey
 	}
-	return c.call(ctx, http.StatusNoContent, nil, func(ctx context.Context, api *openapi.Client) (*http.Response, error) {
+	return c.call(ctx, shortly, http.StatusNoContent, nil, func(ctx context.Context, api *openapi.Client) (*http.Response, error) {
 		return api.UnsendBlob(ctx, id, bearer(c.Key))
 	})
 }
@@ -136,8 +136,12 @@ type Ticket struct {
 
 // Ticket looks at a ticket. It never spends it. Fails like Announce.
 func (c *Client) Ticket(ctx context.Context, token tickets.Token) (Ticket, error) {
+	return c.look(ctx, shortly, token)
+}
+
+func (c *Client) look(ctx context.Context, b bounds, token tickets.Token) (Ticket, error) {
 	var answer openapi.TicketView
-	err := c.call(ctx, http.StatusOK, &answer, func(ctx context.Context, api *openapi.Client) (*http.Response, error) {
+	err := c.call(ctx, b, http.StatusOK, &answer, func(ctx context.Context, api *openapi.Client) (*http.Response, error) {
 		return api.GetTicket(ctx, bearer(token))
 	})
 	if err != nil {

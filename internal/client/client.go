@@ -199,12 +199,12 @@ func transport() *http.Transport {
 
 // call makes a small call, whose answer is JSON or empty, with retries. The
 // answer is decoded into out if that is not nil.
-func (c *Client) call(ctx context.Context, want int, out any, send func(context.Context, *openapi.Client) (*http.Response, error)) error {
+func (c *Client) call(ctx context.Context, b bounds, want int, out any, send func(context.Context, *openapi.Client) (*http.Response, error)) error {
 	api, err := c.api()
 	if err != nil {
 		return err
 	}
-	_, err = retry(ctx, c, shortly, func() (struct{}, error) {
+	_, err = retry(ctx, c, b, func() (struct{}, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, c.stall(), ErrStalled)
 		defer cancel()
 		resp, err := send(ctx, api)

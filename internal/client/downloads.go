@@ -2,21 +2,13 @@ package client
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptrace"
-	"strings"
-	"sync/atomic"
-
-	"github.com/cenkalti/backoff/v5"
 
 	"mayfly/blobstore"
 	"mayfly/internal/openapi"
@@ -30,13 +22,6 @@ var (
 	// ErrIncomplete: there is nothing to acknowledge yet.
 	ErrIncomplete = errors.New("the download is not complete")
 )
-
-// UncertainError says that an open failed and that nobody knows whether the
-// ticket is spent: a request for it went out, and its answer never came.
-type UncertainError struct{ Err error }
-
-func (e *UncertainError) Error() string { return e.Err.Error() + "; the ticket may be spent" }
-func (e *UncertainError) Unwrap() error { return e.Err }
 
 // Download is an opened blob on its way here. It is an io.Reader that resumes by
 // itself and verifies; Close it in any case. Not safe for concurrent use. It
@@ -56,121 +41,6 @@ type Download struct {
 	offset int64
 	hash   hash.Hash
 	err    error // the end, once it is reached
-}
-
-// Open spends a ticket and begins the download. ctx covers the whole of it. A
-// fresh claim key goes with the request, so that a lost answer is asked for
-// again and a broken download resumed, by this Download only. On an error the
-// ticket is not spent, unless it is an *UncertainError or a *Problem that says
-// so. Fails with ErrServer, *Problem, *UnreachableError, ErrRedirect, ErrAnswer.
-func (c *Client) Open(ctx context.Context, ticket tickets.Token) (*Download, error) {
-	claim := make([]byte, 32)
-	rand.Read(claim) // never fails: crypto/rand ends the program instead
-	d := &Download{
-		c: c, ctx: ctx, ticket: ticket, claim: base64.RawURLEncoding.EncodeToString(claim), hash: sha256.New(),
-	}
-	if err := d.open(); err != nil {
-		return nil, err
-	}
-	return d, nil
-}
-
-// open repeats the POST until there is an answer: with the same claim key it is
-// the same open. As long as no request can have arrived it gives up early.
-func (d *Download) open() error {
-	tries, uncertain := uint(0), false
-	_, err := retry(d.ctx, d.c, d.c.patiently(), func() (struct{}, error) {
-		tries++
-		sent, err := d.post()
-		uncertain = err != nil && (doubtful(err, sent) || uncertain && !refused(err))
-		if err != nil && !uncertain && tries >= shortly.tries {
-			err = backoff.Permanent(err)
-		}
-		return struct{}{}, err
-	})
-	if err != nil && uncertain {
-		return &UncertainError{err}
-	}
-	return err
-}
-
-// doubtful reports whether a POST that failed may have spent the ticket.
-func doubtful(err error, sent bool) bool {
-	var problem *Problem
-	if errors.As(err, &problem) {
-		// Mayfly's own 503 says that it did not. Another 5xx may be a proxy's, that lost the answer.
-		return problem.Status >= 500 && problem.Code != "unavailable"
-	}
-	var unreachable *UnreachableError
-	return errors.As(err, &unreachable) && sent || errors.Is(err, ErrAnswer)
-}
-
-// refused reports whether the server said what became of the ticket, which ends
-// all doubt about an earlier try.
-func refused(err error) bool {
-	var problem *Problem
-	return errors.As(err, &problem) && problem.Code != "" && problem.Status < 500 && problem.Status != http.StatusTooManyRequests
-}
-
-// post is one try to open. sent reports whether there was a connection to send
-// the request on.
-func (d *Download) post() (sent bool, err error) {
-	api, err := d.c.api()
-	if err != nil {
-		return false, err
-	}
-	w := newWatch(d.ctx, d.c.stall())
-	var connected atomic.Bool
-	ctx := httptrace.WithClientTrace(w.ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
-	resp, err := api.OpenBlob(ctx, &openapi.OpenBlobParams{ClaimKey: &d.claim}, bearer(d.ticket), verbatim)
-	if err != nil {
-		w.stop()
-		return connected.Load(), err
-	}
-	body := &watchedBody{resp.Body, w}
-	w.pause()
-	if err := d.begin(resp); err != nil {
-		body.Close()
-		return true, err
-	}
-	d.body = body
-	return true, nil
-}
-
-// begin takes length and digest from the first answer.
-func (d *Download) begin(resp *http.Response) error {
-	if resp.StatusCode != http.StatusOK {
-		return problemOf(resp)
-	}
-	sum, err := digestOf(resp.Header)
-	if err != nil {
-		return err
-	}
-	if resp.ContentLength < 0 {
-		return fmt.Errorf("%w: no length", ErrAnswer)
-	}
-	d.Size, d.SHA256, d.etag = resp.ContentLength, sum, resp.Header.Get("ETag")
-	return nil
-}
-
-// digestOf reads the SHA-256 of the whole blob from both headers that hold it.
-func digestOf(h http.Header) (blobstore.Digest, error) {
-	hex, ok := strings.CutPrefix(h.Get("ETag"), `"`)
-	hex, ok2 := strings.CutSuffix(hex, `"`)
-	sum, err := blobstore.ParseDigest(hex)
-	if !ok || !ok2 || err != nil {
-		return blobstore.Digest{}, fmt.Errorf("%w: no SHA-256 in the ETag", ErrAnswer)
-	}
-	if h.Get("Repr-Digest") != "sha-256=:"+base64.StdEncoding.EncodeToString(sum[:])+":" {
-		return blobstore.Digest{}, fmt.Errorf("%w: ETag and Repr-Digest disagree", ErrAnswer)
-	}
-	return sum, nil
-}
-
-// verbatim asks that nothing on the way compresses what the digest is of.
-func verbatim(_ context.Context, req *http.Request) error {
-	req.Header.Set("Accept-Encoding", "identity")
-	return nil
 }
 
 // Read gives the blob's bytes. io.EOF comes only after length and digest are
@@ -314,7 +184,7 @@ func (d *Download) Acknowledge(ctx context.Context) error {
 	if d.err != io.EOF {
 		return ErrIncomplete
 	}
-	return d.c.call(ctx, http.StatusNoContent, nil, func(ctx context.Context, api *openapi.Client) (*http.Response, error) {
+	return d.c.call(ctx, shortly, http.StatusNoContent, nil, func(ctx context.Context, api *openapi.Client) (*http.Response, error) {
 		return api.AcknowledgeBlob(ctx, &openapi.AcknowledgeBlobParams{ClaimKey: &d.claim}, bearer(d.ticket))
 	})
 }

@@ -22,6 +22,8 @@ var (
 	// shortly is for calls with nothing at stake: a server that is not there should
 	// be said to be so while somebody is looking.
 	shortly = bounds{tries: 5, elapsed: 2 * time.Minute}
+	// once is for a look that is not worth a wait.
+	once = bounds{tries: 1}
 	// uploading has no bound on time: a long upload that broke near its end may
 	// begin again.
 	uploading = bounds{tries: 6}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"modernc.org/sqlite"
 )
 
@@ -153,14 +154,31 @@ func (f sqliteFile) forMigrations() (driver.Connector, error) {
 	return sqlite.NewConnector(f.dsn(o))
 }
 
+// open connects. While one process turns a new file to its log, or the last one
+// empties it, SQLite refuses others at once, whatever time limit they have set: they
+// try again.
 func (f sqliteFile) open(options url.Values) (*conn, error) {
+	c, err := backoff.Retry(context.Background(), func() (*conn, error) {
+		c, err := f.connect(options)
+		if err != nil && !errors.Is(err, ErrBusy) {
+			err = backoff.Permanent(err)
+		}
+		return c, err
+	}, backoff.WithBackOff(backoff.NewConstantBackOff(5*time.Millisecond)), backoff.WithMaxElapsedTime(busyTimeout))
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", f.path, err)
+	}
+	return c, nil
+}
+
+func (f sqliteFile) connect(options url.Values) (*conn, error) {
 	connector, err := sqlite.NewConnector(f.dsn(options))
 	if err != nil {
 		return nil, err
 	}
 	db, err := connector.Connect(context.Background())
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", f.path, classify(err))
+		return nil, classify(err)
 	}
 	return newConn(db), nil
 }

@@ -85,6 +85,14 @@ func Refuse(status int, code, retryAfter string) Fault {
 	}
 }
 
+// HappenThenRefuse lets the call happen and answers with a problem all the same.
+func HappenThenRefuse(status int, code string) Fault {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		next.ServeHTTP(httptest.NewRecorder(), r)
+		problem(w, status, code, "")
+	}
+}
+
 // Echo answers with a problem that holds the request's secrets, as a careless
 // proxy would.
 func Echo(status int) Fault {
