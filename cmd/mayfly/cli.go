@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 
 	"github.com/alecthomas/kong"
 )
@@ -81,10 +82,16 @@ func parseAndRun(parser *kong.Kong, t terminal, args []string) (err error) {
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		return usageError{fmt.Errorf("%w\nsee mayfly %s--help", err, commandOf(parser.Model, args))}
+		return usageError{fmt.Errorf("%s\nsee mayfly %s--help", withoutSecrets(err.Error()), commandOf(parser.Model, args))}
 	}
 	return parsed.Run()
 }
+
+var secretText = regexp.MustCompile(`mf[a-z]_[0-9A-Za-z]+|AGE-SECRET-KEY-[0-9A-Za-z-]+`)
+
+// withoutSecrets hides the tokens and keys in a text: kong quotes the arguments that
+// it does not expect, and a link may be one of them (P8).
+func withoutSecrets(text string) string { return secretText.ReplaceAllString(text, "[redacted]") }
 
 // commandOf is the command that the arguments name, for a hint; empty if none.
 func commandOf(model *kong.Application, args []string) string {

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"filippo.io/age"
 
@@ -361,117 +360,6 @@ func TestOpenDamagedTwice(t *testing.T) {
 	})
 }
 
-func TestOpenRefused(t *testing.T) {
-	for state, want := range map[string]string{
-		"opened": "this link was opened before", "expired": "this link has expired", "revoked": "the sender has taken this link back",
-		"erased": "is deleted", "delivered": "this link was opened before",
-	} {
-		t.Run(state, func(t *testing.T) {
-			on(t, func(x *exchange) {
-				l := x.link([]byte("media"))
-				x.server.SetState(l.ticket, state)
-				if _, err := x.open(l, openCmd{Output: x.dir}); err == nil || !strings.HasPrefix(err.Error(), want) && !strings.Contains(err.Error(), want) {
-					x.Errorf("got %v", err)
-				}
-				// The attempt reached the server, which counts it for the sender.
-				if calls := x.server.Requests(); !slices.Contains(calls, post) {
-					x.Errorf("calls: %v", calls)
-				}
-				x.files()
-			})
-		})
-	}
-	t.Run("not uploaded", func(t *testing.T) {
-		on(t, func(x *exchange) {
-			l := newLink(x.T, "http://localhost", "")
-			l.ticket = x.server.Pending()
-			if _, err := x.open(l, openCmd{Output: x.dir}); err == nil || !strings.Contains(err.Error(), "not complete yet. The link stays good") {
-				x.Errorf("got %v", err)
-			}
-		})
-	})
-	t.Run("unknown", func(t *testing.T) {
-		on(t, func(x *exchange) {
-			l := newLink(x.T, "http://localhost", "")
-			if _, err := x.open(l, openCmd{Output: x.dir}); err == nil || !strings.Contains(err.Error(), "the server does not know this link") {
-				x.Errorf("got %v", err)
-			}
-			if strings.Contains(strings.Join(x.server.Requests(), " "), post) {
-				x.Error("asked to open what is unknown")
-			}
-		})
-	})
-	t.Run("unreachable", func(t *testing.T) {
-		on(t, func(x *exchange) {
-			x.net.SetDown(true)
-			_, err := x.open(x.link([]byte("media")), openCmd{Output: x.dir})
-			if err == nil || !strings.Contains(err.Error(), "the link stays good: no answer from localhost") {
-				x.Errorf("got %v", err)
-			}
-			x.files()
-		})
-	})
-	t.Run("unavailable", func(t *testing.T) {
-		on(t, func(x *exchange) {
-			l := x.link([]byte("media"))
-			x.server.Fail(post, slices.Repeat([]clienttest.Fault{clienttest.Refuse(503, "unavailable", "1")}, 10)...)
-			_, err := x.open(l, openCmd{Output: x.dir})
-			if err == nil || !strings.Contains(err.Error(), "The link stays good") || x.server.State(l.ticket) != "ready" {
-				x.Errorf("got %v", err)
-			}
-		})
-	})
-	t.Run("no answer", func(t *testing.T) {
-		on(t, func(x *exchange) {
-			l := x.link([]byte("media"))
-			x.server.Fail(post, slices.Repeat([]clienttest.Fault{clienttest.LoseAnswer}, 100)...)
-			_, err := x.open(l, openCmd{Output: x.dir})
-			if err == nil || !strings.Contains(err.Error(), "never said whether it did") || strings.Contains(err.Error(), "stays good") {
-				x.Errorf("got %v", err)
-			}
-		})
-	})
-	t.Run("taken back on the way", func(t *testing.T) {
-		on(t, func(x *exchange) {
-			l := x.link(make([]byte, 200_000))
-			x.server.Fail(post, clienttest.CutAt(100_000))
-			x.server.Fail(get, clienttest.Refuse(410, "revoked", ""))
-			_, err := x.open(l, openCmd{Output: x.dir})
-			if err == nil || !strings.Contains(err.Error(), "the ticket is spent, and the rest did not come: Title of revoked") {
-				x.Errorf("got %v", err)
-			}
-			x.files()
-		})
-	})
-}
-
-func TestOpenInterrupted(t *testing.T) {
-	for name, c := range map[string]struct {
-		call  string
-		fault clienttest.Fault
-		want  string
-	}{
-		"before":          {"GET /v1/ticket", clienttest.Stall, "the link stays good"},
-		"while it opens":  {post, clienttest.Stall, "never said whether it did"},
-		"in the transfer": {post, clienttest.StallAt(100_000), "the ticket is spent, and what could have fetched the rest ends with this command"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			on(t, func(x *exchange) {
-				l := x.link(make([]byte, 200_000))
-				x.server.Fail(c.call, c.fault)
-				ctx, cancel := context.WithCancel(x.Context())
-				time.AfterFunc(10*time.Second, cancel)
-				err := (&openCmd{Output: x.dir}).open(ctx, x.terminal(""), x.client, l)
-				if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), c.want) {
-					x.Errorf("got %v", err)
-				}
-				x.keepsSecrets(err.Error())
-				x.files()
-			})
-		})
-	}
-}
-
 // The file is safe: that the server cannot be told is no failure.
 func TestOpenUnacknowledged(t *testing.T) {
 	on(t, func(x *exchange) {
@@ -482,48 +370,4 @@ func TestOpenUnacknowledged(t *testing.T) {
 		}
 		x.holds(filepath.Join(x.dir, "photo.jpg"), []byte("media"))
 	})
-}
-
-func TestOpenUsage(t *testing.T) {
-	t.Parallel()
-	l := newLink(t, "http://192.0.2.1", "")
-	cut, _, _ := strings.Cut(l.reveal(), "&")
-	for name, c := range map[string]struct {
-		cmd  openCmd
-		in   string
-		want string
-	}{
-		"two outputs":            {openCmd{Link: linkArg(l.reveal()), JSON: true, Output: "-"}, "", "standard output"},
-		"in the clear":           {openCmd{Link: linkArg(l.reveal())}, "", "--insecure"},
-		"in the clear, from in":  {openCmd{Link: "-"}, l.reveal() + "\nmore\n", "--insecure"},
-		"cut by a shell":         {openCmd{Link: linkArg(cut)}, "", "'quotes'"},
-		"nothing":                {openCmd{Link: "-"}, "", "not a link"},
-		"another scheme":         {openCmd{Link: linkArg("ftp" + l.reveal()[4:])}, "", "https://media.example.org"},
-		"endless standard input": {openCmd{Link: "-"}, strings.Repeat("x", 1<<20), "too long"},
-	} {
-		err := c.cmd.Run(t.Context(), terminal{In: strings.NewReader(c.in), Out: io.Discard, Err: io.Discard})
-		var usage usageError
-		if !errors.As(err, &usage) || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v", name, err)
-		}
-		for _, secret := range []string{l.ticket.Reveal()[4:30], l.key.String()[20:]} {
-			if strings.Contains(err.Error(), secret) {
-				t.Errorf("%s shows a secret: %v", name, err)
-			}
-		}
-	}
-}
-
-// On the command line, through kong.
-func TestOpenArguments(t *testing.T) {
-	l := newLink(t, "http://192.0.2.1", "").reveal()
-	for _, args := range [][]string{
-		{"open", l, l}, {"open", l, "-o", "f", l}, {"open"}, {"open", "-o", "-", "--json", "-"}, {"open", l}, {"open", l + l, "--force"},
-	} {
-		var out, err bytes.Buffer
-		code := run(t.Context(), terminal{In: strings.NewReader(l), Out: &out, Err: &err}, args)
-		if code != exitUsage || strings.Contains(out.String()+err.String(), "mft_") || strings.Contains(out.String()+err.String(), "AGE-SECRET") {
-			t.Errorf("%d arguments: exit %d, %s%s", len(args), code, &out, &err)
-		}
-	}
 }

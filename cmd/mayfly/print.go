@@ -9,6 +9,7 @@ import (
 func printJSON(t terminal, v any) error {
 	e := json.NewEncoder(t.Out)
 	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false) // a link is to be copied as it is
 	return e.Encode(v)
 }
 

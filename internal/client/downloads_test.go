@@ -50,7 +50,8 @@ func TestResume(t *testing.T) {
 				s.server.Fail(get, c.get...)
 				s.same(s.opens(token), want)
 				s.calls(c.calls...)
-				if len(s.waits) != len(c.calls)-2 {
+				// Perhaps one more: the acknowledgement may meet the broken connection.
+				if len(s.waits) < len(c.calls)-2 {
 					s.Errorf("waits %v before %d further calls", s.waits, len(c.calls)-2)
 				}
 				for _, wait := range s.waits {

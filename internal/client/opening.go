@@ -59,7 +59,8 @@ func (d *Download) open() error {
 	var o opening
 	err := d.try(&o)
 	var problem *Problem
-	if o.doubt && errors.As(err, &problem) && d.ctx.Err() == nil {
+	// Only behind an answer of Mayfly's own no request is still under way.
+	if o.doubt && errors.As(err, &problem) && problem.Code != "" && d.ctx.Err() == nil {
 		seen, lookErr := d.c.look(d.ctx, once, d.ticket)
 		switch {
 		case lookErr != nil:

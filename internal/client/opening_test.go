@@ -66,6 +66,20 @@ func TestUnreachable(t *testing.T) {
 	})
 }
 
+// A ticket that may be spent is asked for longer than one that is not.
+func TestPatienceForSpentTicket(t *testing.T) {
+	for name, fault := range map[string]clienttest.Fault{
+		"answers lost": clienttest.LoseAnswer, "gateway": clienttest.Plain(502, "bad gateway"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(s *setting) {
+				s.server.Fail(post, slices.Repeat([]clienttest.Fault{fault}, 8)...)
+				s.opens(s.server.Store(content(10)))
+			})
+		})
+	}
+}
+
 // When a request went out and no answer came, nobody knows.
 func TestUncertain(t *testing.T) {
 	for name, faults := range map[string][]clienttest.Fault{
