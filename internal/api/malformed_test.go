@@ -197,7 +197,7 @@ func TestTokensInURL(t *testing.T) {
 // nothing that can be told without it.
 func TestBytesAreNotReadByValidation(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, withLimits(Limits{Stall: 50 * time.Millisecond}))
+	w := newWorld(t, withLimits(Limits{Stall: 300 * time.Millisecond}))
 	_, grant, _ := w.announce(`{"size":10}`)
 	for _, c := range []struct {
 		status int

@@ -59,10 +59,11 @@ func (d *download) VisitResumeBlobResponse(w http.ResponseWriter) error { return
 func (d *download) send(w http.ResponseWriter) error {
 	defer d.Close()
 	d.header(w.Header())
+	var n int64
 	d.e.metrics.Sending()
+	defer func() { d.e.metrics.Sent(n) }()
 	d.c.rolling = true
 	n, err := d.copy(w)
-	d.e.metrics.Sent(n)
 
 	outcome := metrics.OutcomeSent
 	if err != nil {

@@ -115,8 +115,8 @@ func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("connection
 // What cuts a client that makes no progress: the next mebibyte does not come in
 // time, or the whole transfer does not end in time.
 var impatient = map[string]Limits{
-	"Stall":       {Stall: 100 * time.Millisecond, MinRate: 1 << 40},
-	"MaxTransfer": {MaxTransfer: 100 * time.Millisecond},
+	"Stall":       {Stall: 400 * time.Millisecond, MinRate: 1 << 40},
+	"MaxTransfer": {MaxTransfer: 800 * time.Millisecond},
 }
 
 func TestSlowReaderIsCut(t *testing.T) {
@@ -274,11 +274,11 @@ func receiving(handle func(*body)) http.Handler {
 // connection is good for the next one.
 func TestDeadlinesEndWithTheirRequest(t *testing.T) {
 	overBoth(t, func(t *testing.T, proto option) {
-		const stall = 100 * time.Millisecond
+		const stall = 400 * time.Millisecond
 		w := newWorld(t, proto, withLimits(Limits{Stall: stall, MinRate: 1 << 40}))
 		think := func(method string) error {
 			if method == "Commit" || method == "Spend" {
-				<-time.After(3 * stall)
+				<-time.After(stall + stall/2)
 			}
 			return nil
 		}
@@ -311,7 +311,7 @@ func TestRefusedUploadIsAnswered(t *testing.T) {
 // in it has not spent his ticket.
 func TestBodyWhereNoneBelongs(t *testing.T) {
 	overBoth(t, func(t *testing.T, proto option) {
-		w := newWorld(t, proto, withLimits(Limits{Stall: 50 * time.Millisecond, MinRate: 1 << 40}))
+		w := newWorld(t, proto, withLimits(Limits{Stall: 400 * time.Millisecond, MinRate: 1 << 40}))
 		blob := content(1000)
 		_, tokens := w.store(blob, "")
 		reader, writer := io.Pipe()

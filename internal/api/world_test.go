@@ -7,23 +7,17 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
-	"mayfly/blobstore"
 	"mayfly/blobstore/blobstoretest"
 	"mayfly/blobstore/fsblob"
 	"mayfly/expiry"
@@ -288,63 +282,6 @@ func content(n int) []byte {
 	return b
 }
 
-// syncBuffer is a log that many write to, and that a test can wait for.
-type syncBuffer struct {
-	mu      sync.Mutex
-	b       bytes.Buffer
-	written sync.Cond
-}
-
-func newSyncBuffer() *syncBuffer {
-	s := new(syncBuffer)
-	s.written.L = &s.mu
-	return s
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.written.Broadcast()
-	return s.b.Write(p)
-}
-
-// await returns once the log has a line where key is value.
-func (s *syncBuffer) await(key, value string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for !bytes.Contains(s.b.Bytes(), []byte(`"`+key+`":"`+value+`"`)) {
-		s.written.Wait()
-	}
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
-var (
-	secretPattern = regexp.MustCompile(`mf[kutr]_[0-9A-Za-z]{4}`)
-	idPattern     = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-`)
-)
-
-// noSecretsLogged is P8 over everything that a test made the server log.
-func (w *world) noSecretsLogged() {
-	log := w.log.String()
-	for _, line := range strings.Split(log, "\n") {
-		switch {
-		case secretPattern.MatchString(line):
-			w.Errorf("a token is logged: %s", line)
-		case strings.Contains(line, "127.0.0.1"), strings.Contains(line, "Authorization"):
-			w.Errorf("an address or a header is logged: %s", line)
-		case idPattern.MatchString(line) && !strings.Contains(line, `"level":"ERROR"`):
-			w.Errorf("an id is logged: %s", line)
-		case strings.Contains(line, "?") && !strings.Contains(line, "goroutine"):
-			w.Errorf("a query is logged: %s", line)
-		}
-	}
-}
-
 // dial is a connection to the server without an HTTP client in between.
 func (w *world) dial() (net.Conn, *bufio.Reader) {
 	w.Helper()
@@ -354,81 +291,4 @@ func (w *world) dial() (net.Conn, *bufio.Reader) {
 	}
 	w.Cleanup(func() { conn.Close() })
 	return conn, bufio.NewReader(conn)
-}
-
-// lines are the log's entries whose request has this id.
-func (w *world) lines(requestID string) []map[string]any {
-	w.Helper()
-	w.log.await("request_id", requestID) // it is written behind the answer
-	var found []map[string]any
-	for _, line := range strings.Split(strings.TrimSpace(w.log.String()), "\n") {
-		var entry map[string]any
-		if err := json.Unmarshal([]byte(line), &entry); err != nil {
-			w.Fatalf("%v: %s", err, line)
-		}
-		if entry["request_id"] == requestID {
-			found = append(found, entry)
-		}
-	}
-	return found
-}
-
-// faultyRows is a tickets.Store that fails where a test wants it.
-type faultyRows struct {
-	tickets.Store
-	mu   sync.Mutex
-	rule func(method string) error
-}
-
-var errRows = fmt.Errorf("dial tcp 10.1.2.3:5432: secret detail of the database")
-
-func (f *faultyRows) fail(rule func(method string) error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.rule = rule
-}
-
-func (f *faultyRows) ask(method string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.rule == nil {
-		return nil
-	}
-	return f.rule(method)
-}
-
-func (f *faultyRows) FindTicket(ctx context.Context, id uuid.UUID, h tickets.Hash) (tickets.Ticket, tickets.Blob, error) {
-	if err := f.ask("FindTicket"); err != nil {
-		return tickets.Ticket{}, tickets.Blob{}, err
-	}
-	return f.Store.FindTicket(ctx, id, h)
-}
-
-func (f *faultyRows) Spend(ctx context.Context, s tickets.Spend) (bool, error) {
-	if err := f.ask("Spend"); err != nil {
-		return false, err
-	}
-	return f.Store.Spend(ctx, s)
-}
-
-func (f *faultyRows) Commit(ctx context.Context, c tickets.Commit) error {
-	if err := f.ask("Commit"); err != nil {
-		return err
-	}
-	return f.Store.Commit(ctx, c)
-}
-
-// body of a store that a test makes up.
-type storeOf struct {
-	blobstore.Store
-	open func(key blobstore.Key, offset int64) io.ReadCloser
-}
-
-func (s storeOf) Open(ctx context.Context, key blobstore.Key, offset int64) (io.ReadCloser, blobstore.Info, error) {
-	f, info, err := s.Store.Open(ctx, key, offset)
-	if err != nil {
-		return nil, info, err
-	}
-	f.Close()
-	return s.open(key, offset), info, nil
 }

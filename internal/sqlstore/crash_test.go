@@ -5,6 +5,7 @@ package sqlstore
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -83,11 +84,9 @@ func spendUntilKilled(t *testing.T, path string) {
 			key := benchKey(b.ID)
 			ts[0].Hash = hashOf(ts[0].ID)
 			c := tickets.Commit{ID: b.ID, Key: key, Now: benchStart, Expires: b.UploadUntil}
-			if err := st.Begin(t.Context(), b, ts, ts[0].Hash, key); err != nil {
+			if err := errors.Join(st.Begin(t.Context(), b, ts, ts[0].Hash, key), st.Commit(t.Context(), c)); err != nil {
 				t.Error(err)
-			}
-			if err := st.Commit(t.Context(), c); err != nil {
-				t.Error(err)
+				return
 			}
 			won, err := st.Spend(t.Context(), tickets.Spend{Ticket: ts[0].ID, Hash: ts[0].Hash, Claim: ts[0].Hash, Now: benchStart})
 			if err != nil || !won {

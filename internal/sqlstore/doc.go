@@ -15,7 +15,8 @@
 //     that is, or may still become, that of a stored blob (P1).
 //  5. Reads go over connections that cannot write (P7).
 //  6. Secrets are there as SHA-256 only, and deleted rows are overwritten (P8).
-//  7. No statement scans a table: its cost follows what it touches, or what is due.
+//  7. No statement scans blobs or tickets: its cost follows what it touches, or what
+//     is due. (Stored walks through them by design, a page at a time.)
 //  8. Settings that these stand on are read back when the database is opened, and
 //     a database that does not take them is refused.
 //

@@ -85,13 +85,12 @@ func TestSettings(t *testing.T) {
 		}
 		return nil
 	}
-	for range cap(st.readers.quick) {
-		if err := st.read(t.Context(), look); err != nil {
-			t.Fatal(err)
+	for _, pool := range []chan *conn{st.readers.quick, st.readers.long} {
+		for range cap(pool) { // each in turn: the pool is a queue
+			if err := with(t.Context(), pool, look); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	if err := st.readLong(t.Context(), look); err != nil {
-		t.Fatal(err)
 	}
 	want["query_only"], want["cache_size"], want["wal_autocheckpoint"] = "0", "-4096", "4000"
 	must(t, st, look)

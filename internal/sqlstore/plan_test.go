@@ -30,7 +30,7 @@ func checkPlans(t testing.TB, st *Store) {
 	for i := 0; i < cap(st.readers.quick) && err == nil; i++ {
 		err = st.read(ctx, collect)
 	}
-	if err == nil {
+	for i := 0; i < cap(st.readers.long) && err == nil; i++ {
 		err = st.readLong(ctx, collect)
 	}
 	if err != nil {

@@ -10,22 +10,19 @@ import (
 type readers struct {
 	// quick are for lookups by id, some microseconds each.
 	quick chan *conn
-	// long is for reads that may take a while, one at a time: they never keep an
-	// open waiting.
+	// long are for reads that may take a while: they never keep an open waiting.
 	long chan *conn
 }
 
-func newReaders(n int, open func() (*conn, error)) (*readers, error) {
-	r := &readers{quick: make(chan *conn, n), long: make(chan *conn, 1)}
-	for i := range n + 1 {
-		c, err := open()
-		if err != nil {
-			return nil, errors.Join(err, drain(r.quick, len(r.quick)), drain(r.long, len(r.long)))
-		}
-		if i < n {
-			r.quick <- c
-		} else {
-			r.long <- c
+func newReaders(quick, long int, open func() (*conn, error)) (*readers, error) {
+	r := &readers{quick: make(chan *conn, quick), long: make(chan *conn, long)}
+	for _, pool := range []chan *conn{r.quick, r.long} {
+		for range cap(pool) {
+			c, err := open()
+			if err != nil {
+				return nil, errors.Join(err, drain(r.quick, len(r.quick)), drain(r.long, len(r.long)))
+			}
+			pool <- c
 		}
 	}
 	return r, nil

@@ -22,7 +22,7 @@ func blobOf(c *conn, tenant string, id uuid.UUID) (b tickets.Blob, err error) {
 
 // Blob implements tickets.Store. The order of issue is the order of the ids.
 func (s *Store) Blob(ctx context.Context, tenant string, id uuid.UUID, limit int) (b tickets.Blob, ts []tickets.Ticket, err error) {
-	err = s.read(ctx, func(c *conn) error {
+	err = s.readLong(ctx, func(c *conn) error { // up to limit tickets
 		return c.snapshot(func() error {
 			if b, err = blobOf(c, tenant, id); err != nil {
 				return err

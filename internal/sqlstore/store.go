@@ -16,6 +16,10 @@ import (
 // write waits for those before it: a row takes some 15 µs.
 const maxBatchRows = 1024
 
+// longReaders are as many as a purge, a sweep and a sender's look at a blob with
+// thousands of tickets need, to not wait for each other all the time.
+const longReaders = 2
+
 // Config says which database to open.
 type Config struct {
 	// URL is sqlite:///absolute/path/of/the.db or sqlite://relative/path.
@@ -70,7 +74,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := s.checkSchema(ctx); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	s.readers, err = newReaders(min(max(runtime.GOMAXPROCS(0), 2), 8), f.openReader)
+	s.readers, err = newReaders(min(max(runtime.GOMAXPROCS(0), 2), 8), longReaders, f.openReader)
 	if err != nil {
 		return nil, errors.Join(err, c.close())
 	}
