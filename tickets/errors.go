@@ -31,6 +31,9 @@ var (
 	ErrAlreadyStored = errors.New("blob is already stored")
 	// ErrTooLate: the upload grant has run out, or the blob was unsent.
 	ErrTooLate = errors.New("too late to upload")
+	// ErrDamaged: the blob store holds other bytes than were stored, a broken promise
+	// (P1). Nothing of them is given out, and the ticket is not spent.
+	ErrDamaged = errors.New("blob is damaged")
 	// ErrTooManyTickets: the blob would have more than MaxTickets.
 	ErrTooManyTickets = errors.New("too many tickets")
 )

@@ -3,6 +3,7 @@ package tickets
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -176,8 +177,7 @@ func (s *Service) begin(ctx context.Context, t Ticket, b Blob, sp Span) (*Downlo
 	d := &Download{Blob: b, Ticket: t, Offset: sp.Offset, Length: sp.Length, Body: body, ctx: ctx, done: done}
 	if info.Size != b.Size {
 		d.Close()
-		// P1 is broken. Nothing of it is given out, and the ticket stays.
-		return nil, &StoreError{"open the blob", errors.New("the store holds another size than was stored")}
+		return nil, &StoreError{"open the blob", fmt.Errorf("%w: %d bytes, not %d", ErrDamaged, info.Size, b.Size)}
 	}
 	return d, nil
 }

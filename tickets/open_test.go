@@ -3,6 +3,7 @@ package tickets_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -290,6 +291,25 @@ func TestLostBytes(t *testing.T) {
 	if !errors.As(err, &ours) || !errors.Is(err, blobstore.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
+	if tk, _, _ := h.Peek(t.Context(), issued.Tickets[0].Token); tk.State != tickets.TicketReady {
+		t.Errorf("the ticket is %s", tk.State)
+	}
+}
+
+// A blob of another size than was stored is damaged: nothing of it flows, and the
+// ticket is not spent.
+func TestDamagedBytes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	issued := h.stored(picture, tickets.Request{})
+	if err := h.blobs.Store.Delete(t.Context(), issued.Blob.Key); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.blobs.Store.Put(t.Context(), issued.Blob.Key, strings.NewReader("short"), 5); err != nil {
+		t.Fatal(err)
+	}
+	_, err := h.opens(issued.Tickets[0].Token, none)
+	h.refused("an open of damaged bytes", err, tickets.ErrDamaged)
 	if tk, _, _ := h.Peek(t.Context(), issued.Tickets[0].Token); tk.State != tickets.TicketReady {
 		t.Errorf("the ticket is %s", tk.State)
 	}

@@ -76,6 +76,10 @@ func (s *Service) UploadNow(ctx context.Context, r Request, body io.Reader) (Iss
 func (s *Service) receive(ctx context.Context, b Blob, key blobstore.Key, body io.Reader, forget func(context.Context) error) (Blob, error) {
 	ctx, done := s.transfers.begin(ctx, b.ID)
 	defer done()
+	if c, ok := body.(io.Closer); ok {
+		// A Read that waits for a slow client ends with the transfer too.
+		defer context.AfterFunc(ctx, func() { c.Close() })()
+	}
 
 	r := blobstore.NewDigestReader(body, b.Size, b.Announced)
 	if err := s.Blobs.Put(ctx, key, r, b.Size); err != nil {

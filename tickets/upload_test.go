@@ -125,9 +125,13 @@ func TestUnsendCutsAnUpload(t *testing.T) {
 		if err := h.Unsend(t.Context(), tenant, issued.Blob.ID); err != nil {
 			t.Error(err)
 		}
-		out.CloseWithError(errors.New("the connection was closed")) // as the API does when the context ends
 	}}
-	_, err := h.Upload(t.Context(), issued.Grant, unsending, int64(len(picture)))
+	defer out.Close()
+	// The sender never sends a byte: what ends the upload is the unsend alone.
+	_, err := h.Upload(t.Context(), issued.Grant, struct {
+		io.Reader
+		io.Closer
+	}{unsending, in}, int64(len(picture)))
 	h.refused("an upload that was unsent", err, tickets.ErrTooLate)
 	h.purges()
 	h.keptNothing()

@@ -29,10 +29,11 @@ type problem struct {
 // What is in none is internal: a 500 that tells the client nothing and the log all.
 //
 // blobstore.ErrNotFound is no answer of its own, and not one of the store's passing
-// failures either: a ticket that can be opened and a blob that is not there is a
-// broken promise (P1), and has to be seen.
+// failures either: a ticket that can be opened and a blob that is not there, or of
+// another size, is a broken promise (P1), and has to be seen.
 var problems = [...]problem{
 	{is(blobstore.ErrNotFound), internal.status, internal.code, internal.title, 0},
+	{is(tickets.ErrDamaged), internal.status, internal.code, internal.title, 0},
 
 	{as[*violations](), 400, "invalid_request", "The request is malformed.", 0},
 	{as[*tickets.FieldError](), 400, "invalid_request", "The request is malformed.", 0},
