@@ -30,13 +30,15 @@ type Store interface {
 	// or long), ErrNoSpace, an error of r (wrapped) and a context cancelled before
 	// the last byte leave nothing. After any other error the blob may exist (a lost
 	// reply): the caller treats the key as burnt, never puts it again, and leaves
-	// the deletion to the purge.
+	// the deletion to the purge. A cancel is seen between reads of r: who wants an
+	// end sooner must end r.
 	Put(ctx context.Context, key Key, r io.Reader, size int64) error
 
 	// Open reads from offset to the end. ErrNotFound if there is no such blob. An
 	// offset equal to the size reads nothing; one outside of 0..size is an error.
-	// ctx covers the whole read, not only the opening. Where the bytes are a local
-	// file the reader is an *os.File, so that net/http can hand it to sendfile.
+	// ctx covers the whole read, not only the opening, but where the bytes are a local
+	// file: then the reader is an *os.File, so that net/http can hand it to sendfile,
+	// and only closing it ends the read.
 	Open(ctx context.Context, key Key, offset int64) (io.ReadCloser, Info, error)
 
 	// Copy makes dst of src within this store, durable on nil. An existing dst is
@@ -45,7 +47,7 @@ type Store interface {
 
 	// Delete is idempotent and durable: on nil no version of any key can come back,
 	// not even after a crash. It goes on after a failing key and joins the errors,
-	// each a *KeyError that names its key. An unfinished upload of a key is not its
+	// each a *KeyError that names its key; a key that none names is gone. An unfinished upload of a key is not its
 	// concern: All yields those, and Discard removes them.
 	Delete(ctx context.Context, keys ...Key) error
 
