@@ -26,6 +26,9 @@ which are given back. A missed target is told and is no failure.`
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
+	// Who reads the progress may go away first, as head does: what was started is
+	// stopped and removed all the same.
+	signal.Ignore(syscall.SIGPIPE)
 	os.Exit(run(ctx, os.Stdout, os.Stderr, os.Args[1:]))
 }
 
