@@ -59,12 +59,13 @@ func checkScheme(address, scheme string) error {
 	return nil
 }
 
-// pathOf is the path of an address like file://relative/path or file:///absolute.
+// pathOf is the path of an address like file://relative/path or file:///absolute, as
+// it is written, without escapes: package sqlstore reads its addresses alike, and the
+// key of the first start must lie beside the database.
 func pathOf(address string) (string, error) {
-	_, rest, _ := strings.Cut(address, "://")
-	path, err := url.PathUnescape(rest)
-	if err != nil || path == "" || strings.ContainsAny(rest, "?#") {
-		return "", fmt.Errorf("%q has no usable path", address)
+	_, path, _ := strings.Cut(address, "://")
+	if path == "" || strings.ContainsAny(path, "?#\x00") {
+		return "", fmt.Errorf("%q has no usable path", redactedURL(address))
 	}
 	return filepath.Clean(path), nil
 }
