@@ -28,7 +28,7 @@ func (s *Store) copy(ctx context.Context, dst, src blobstore.Key) error {
 		return err
 	}
 	defer from.Close()
-	return s.create(ctx, dst, func(to *os.File) error {
+	return s.create(ctx, dst, info.Size, func(to *os.File) error {
 		return s.copyFile(ctx, to, from, info.Size)
 	})
 }

@@ -61,7 +61,7 @@ func (s *Store) deleteIn(ctx context.Context, name string, keys []blobstore.Key,
 		fail(err, keys...)
 		return
 	}
-	dir, err := s.root.OpenRoot(name)
+	dir, err := s.root.OpenRoot(name) // not one that is open: a purge must not believe an old one
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}

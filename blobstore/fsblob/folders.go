@@ -35,9 +35,10 @@ func (s *Store) makeFolders() error {
 	return s.syncDir(s.root)
 }
 
-// openFolder opens the folder of key, and makes it if it is missing.
+// openFolder is the folder of key, made if it is missing. Nobody closes it: it
+// stays open for the next.
 func (s *Store) openFolder(key blobstore.Key) (*os.Root, error) {
-	dir, err := s.root.OpenRoot(folder(key))
+	dir, err := s.findFolder(folder(key))
 	if !errors.Is(err, fs.ErrNotExist) {
 		return dir, err
 	}
@@ -48,7 +49,36 @@ func (s *Store) openFolder(key blobstore.Key) (*os.Root, error) {
 	if err := s.syncDir(s.root); err != nil {
 		return nil, err
 	}
-	return s.root.OpenRoot(folder(key))
+	return s.findFolder(folder(key))
+}
+
+// findFolder is the folder name, or fs.ErrNotExist. Folders that were opened stay
+// open, there being 37 x 37 of them at the most: opening one anew would cost a
+// reader more than opening the blob in it.
+func (s *Store) findFolder(name string) (*os.Root, error) {
+	if dir, ok := s.folders.Load(name); ok {
+		return dir.(*os.Root), nil
+	}
+	dir, err := s.root.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	if first, loaded := s.folders.LoadOrStore(name, dir); loaded {
+		return first.(*os.Root), dir.Close()
+	}
+	return dir, nil
+}
+
+// replaced forgets an open folder if another one lies in its place by now, as
+// after somebody moved a backup there. True if so: then it is worth another try.
+func (s *Store) replaced(name string, dir *os.Root) bool {
+	was, err := dir.Stat(".")
+	is, isErr := s.root.Stat(name)
+	if isErr != nil || err == nil && os.SameFile(was, is) {
+		return false
+	}
+	// Not closed: somebody may be using it. The collector does that.
+	return s.folders.CompareAndDelete(name, dir)
 }
 
 // syncDir makes the names in dir durable: those that came and those that went.

@@ -7,7 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"sync"
 
 	"mayfly/blobstore"
 )
@@ -15,8 +15,11 @@ import (
 // Store is a blobstore.Store in a folder. Open makes one. Any number of Stores,
 // in any number of processes, may use one folder at the same time.
 type Store struct {
-	dir  string
-	root *os.Root
+	dir     string
+	root    *os.Root
+	folders sync.Map // by name, the *os.Root of each folder that is open
+	shared  sharedSync
+	all     *os.File // the folder; syncAll goes through it
 
 	// fault lets tests fail a step of the file system (one of the step…
 	// constants) with the error that a broken one would give; nil otherwise.
@@ -33,6 +36,7 @@ const (
 	stepLink    = "link"
 	stepUnlink  = "unlink"
 	stepSyncDir = "syncdir"
+	stepSyncAll = "syncall"
 )
 
 // Open opens the store in the folder dir and creates what is missing of it: the
@@ -47,14 +51,31 @@ func Open(dir string) (*Store, error) {
 		return nil, fmt.Errorf("open blob folder: %w", mend(dir, err))
 	}
 	s := &Store{dir: dir, root: root}
-	if err := s.makeFolders(); err != nil {
-		return nil, fmt.Errorf("open blob folder: %w", errors.Join(mend(dir, err), root.Close()))
+	s.shared.sync = s.syncAll
+	err = s.makeFolders()
+	if err == nil {
+		s.all, err = root.Open(".")
+	}
+	if err == nil {
+		s.shared.possible, err = canSyncAll(s.all)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open blob folder: %w", errors.Join(mend(dir, err), s.Close()))
 	}
 	return s, nil
 }
 
 // Close releases the folder. Readers that Open returned stay usable.
-func (s *Store) Close() error { return s.root.Close() }
+func (s *Store) Close() error {
+	var errs []error
+	for _, dir := range s.folders.Range {
+		errs = append(errs, dir.(*os.Root).Close())
+	}
+	if s.all != nil {
+		errs = append(errs, s.all.Close())
+	}
+	return errors.Join(append(errs, s.root.Close())...)
+}
 
 // Open implements blobstore.Store. The reader is an *os.File. A file cannot
 // watch a context: ctx ends the opening only, closing ends the read.
@@ -67,9 +88,11 @@ func (s *Store) Open(ctx context.Context, key blobstore.Key, offset int64) (io.R
 		f.Close()
 		return nil, blobstore.Info{}, fmt.Errorf("open blob %s: offset %d is outside of 0..%d", key, offset, info.Size)
 	}
-	if _, err := f.Seek(offset, io.SeekStart); err != nil {
-		f.Close()
-		return nil, blobstore.Info{}, fmt.Errorf("open blob %s: %w", key, err)
+	if offset > 0 {
+		if _, err := f.Seek(offset, io.SeekStart); err != nil {
+			f.Close()
+			return nil, blobstore.Info{}, fmt.Errorf("open blob %s: %w", key, err)
+		}
 	}
 	return f, info, nil
 }
@@ -81,7 +104,7 @@ func (s *Store) open(ctx context.Context, key blobstore.Key) (*os.File, blobstor
 	if err := ctx.Err(); err != nil {
 		return nil, blobstore.Info{}, err
 	}
-	f, err := s.root.Open(filepath.Join(folder(key), string(key)))
+	f, err := s.openFile(key)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, blobstore.Info{}, blobstore.ErrNotFound
 	}
@@ -97,6 +120,20 @@ func (s *Store) open(ctx context.Context, key blobstore.Key) (*os.File, blobstor
 		return nil, blobstore.Info{}, err
 	}
 	return f, blobstore.Info{Key: key, Size: fi.Size(), ModifiedAt: fi.ModTime()}, nil
+}
+
+func (s *Store) openFile(key blobstore.Key) (*os.File, error) {
+	for {
+		dir, err := s.findFolder(folder(key))
+		if err != nil {
+			return nil, err
+		}
+		f, err := dir.Open(string(key))
+		if errors.Is(err, fs.ErrNotExist) && s.replaced(folder(key), dir) {
+			continue
+		}
+		return f, err
+	}
 }
 
 // step asks a test's fault, if there is one, whether this step fails.

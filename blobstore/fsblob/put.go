@@ -26,17 +26,20 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 // Put implements blobstore.Store. A cancelled ctx is seen between two reads of
 // r: who wants an end sooner must make r end.
 func (s *Store) Put(ctx context.Context, key blobstore.Key, r io.Reader, size int64) error {
-	err := s.create(ctx, key, func(f *os.File) error { return s.fill(ctx, f, r, size) })
+	err := s.create(ctx, key, size, func(f *os.File) error { return s.fill(ctx, f, r, size) })
 	if err != nil {
 		return fmt.Errorf("put blob %s: %w", key, err)
 	}
 	return nil
 }
 
-// create makes the blob of key from what write writes. P1: the order is the
-// promise. The bytes are durable before the name exists, so that no crash leaves
-// a name with half a blob; the name is durable before the caller hears of it.
-func (s *Store) create(ctx context.Context, key blobstore.Key, write func(*os.File) error) error {
+// create makes the blob of key, of size bytes, from what write writes. P1: both
+// the bytes and the name are durable before the caller hears of it.
+//
+// An upload that is alone syncs the file, gives it its name and syncs the folder.
+// Where several wait for the disk, one sync of everything does for all of them,
+// names and bytes alike (see sharedSync).
+func (s *Store) create(ctx context.Context, key blobstore.Key, size int64, write func(*os.File) error) error {
 	if _, err := blobstore.ParseKey(string(key)); err != nil {
 		return err
 	}
@@ -47,10 +50,20 @@ func (s *Store) create(ctx context.Context, key blobstore.Key, write func(*os.Fi
 	if err != nil {
 		return noSpace(err)
 	}
-	defer dir.Close()
+	upload := s.shared.enter(size)
+	defer upload.leave()
 
-	part := partialName(key)
-	if err := s.writeFile(dir, part, write); err != nil {
+	part, together := partialName(key), false
+	err = s.writeFile(dir, part, write, func(f *os.File) error {
+		if together = upload.shares(); together {
+			return nil
+		}
+		return s.sync(f)
+	})
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) && s.replaced(folder(key), dir) {
+			err = fmt.Errorf("the folder %s was replaced meanwhile: %w", folder(key), err)
+		}
 		return noSpace(err)
 	}
 	if err := ctx.Err(); err != nil {
@@ -66,11 +79,14 @@ func (s *Store) create(ctx context.Context, key blobstore.Key, write func(*os.Fi
 	if err := s.unlink(dir, part); err != nil {
 		return err
 	}
+	if together {
+		return upload.wait()
+	}
 	return s.syncDir(dir)
 }
 
-// writeFile makes a new file whose bytes, not its name, are durable; or none.
-func (s *Store) writeFile(dir *os.Root, name string, write func(*os.File) error) error {
+// writeFile makes a new file from what write writes and sync syncs; or none.
+func (s *Store) writeFile(dir *os.Root, name string, write, sync func(*os.File) error) error {
 	if err := s.step(stepCreate); err != nil {
 		return err
 	}
@@ -82,7 +98,7 @@ func (s *Store) writeFile(dir *os.Root, name string, write func(*os.File) error)
 	if err == nil {
 		// Not to be tried again: Linux forgets the pages it could not write, and
 		// a second fsync would say that all is well.
-		err = s.sync(f)
+		err = sync(f)
 	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr // here NFS tells of a full disk
