@@ -214,8 +214,8 @@ func (f *faultyRows) call(method string, do func() error) error {
 	return errors.Join(do(), errRows)
 }
 
-func (f *faultyRows) Begin(ctx context.Context, b tickets.Blob, ts []tickets.Ticket, grant tickets.Hash, attempt blobstore.Key) error {
-	return f.call("Begin", func() error { return f.Store.Begin(ctx, b, ts, grant, attempt) })
+func (f *faultyRows) Begin(ctx context.Context, b tickets.Blob, ts []tickets.Ticket, grant tickets.Hash) error {
+	return f.call("Begin", func() error { return f.Store.Begin(ctx, b, ts, grant) })
 }
 
 func (f *faultyRows) BeginAttempt(ctx context.Context, id uuid.UUID, key blobstore.Key, due, now time.Time) error {
@@ -226,8 +226,12 @@ func (f *faultyRows) DropAttempt(ctx context.Context, id uuid.UUID, key blobstor
 	return f.call("DropAttempt", func() error { return f.Store.DropAttempt(ctx, id, key) })
 }
 
-func (f *faultyRows) Abandon(ctx context.Context, id uuid.UUID) error {
-	return f.call("Abandon", func() error { return f.Store.Abandon(ctx, id) })
+func (f *faultyRows) Reserve(ctx context.Context, attempts []tickets.Attempt) error {
+	return f.call("Reserve", func() error { return f.Store.Reserve(ctx, attempts) })
+}
+
+func (f *faultyRows) Create(ctx context.Context, b tickets.Blob, ts []tickets.Ticket) error {
+	return f.call("Create", func() error { return f.Store.Create(ctx, b, ts) })
 }
 
 func (f *faultyRows) Commit(ctx context.Context, c tickets.Commit) error {

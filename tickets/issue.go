@@ -48,13 +48,13 @@ type IssuedTicket struct {
 // Announce records a blob whose bytes a client will upload with the grant. Fails
 // with *FieldError, *TooLargeError or *StoreError; then nothing is kept.
 func (s *Service) Announce(ctx context.Context, r Request) (Issued, error) {
-	issued, err := s.prepare(ctx, r)
+	terms, err := s.termsOf(ctx, r)
 	if err != nil {
 		return Issued{}, err
 	}
+	issued := prepare(r, terms, newID(), s.now())
 	issued.Grant = NewToken(KindGrant, issued.Blob.ID)
-	err = s.Store.Begin(ctx, issued.Blob, rows(issued.Tickets), issued.Grant.Hash(), "")
-	if err != nil {
+	if err := s.Store.Begin(ctx, issued.Blob, rows(issued.Tickets), issued.Grant.Hash()); err != nil {
 		return Issued{}, &StoreError{"record the blob", err}
 	}
 	return issued, nil
@@ -79,44 +79,47 @@ func (s *Service) AddTickets(ctx context.Context, tenant string, id uuid.UUID, r
 	return Issued{Blob: b, Tickets: ts}, nil
 }
 
-// prepare checks the request against its policy and makes the rows, in memory.
-func (s *Service) prepare(ctx context.Context, r Request) (Issued, error) {
+// termsOf checks the request against its policy.
+func (s *Service) termsOf(ctx context.Context, r Request) (Terms, error) {
 	terms, ok, err := s.Policies(ctx, r.Tenant, r.Policy)
 	if err != nil {
-		return Issued{}, &StoreError{"find the policy", err}
+		return Terms{}, &StoreError{"find the policy", err}
 	}
 	if !ok {
-		return Issued{}, &FieldError{"policy", "is not one of the policies of this service"}
+		return Terms{}, &FieldError{"policy", "is not one of the policies of this service"}
 	}
 	switch {
 	case r.Size < 0:
-		return Issued{}, &FieldError{"size", "must not be negative"}
+		return Terms{}, &FieldError{"size", "must not be negative"}
 	case r.Size > terms.MaxSize:
-		return Issued{}, &TooLargeError{r.Size, terms.MaxSize}
+		return Terms{}, &TooLargeError{r.Size, terms.MaxSize}
 	case r.ExpiresIn < 0:
-		return Issued{}, &FieldError{"expires_in", "must not be negative"}
+		return Terms{}, &FieldError{"expires_in", "must not be negative"}
 	case r.ExpiresIn > terms.UnopenedTTL:
-		return Issued{}, &FieldError{"expires_in", fmt.Sprintf(
+		return Terms{}, &FieldError{"expires_in", fmt.Sprintf(
 			"may shorten the policy's deadline of %d seconds, not lengthen it", int64(terms.UnopenedTTL/time.Second))}
 	case terms.SharedTicket && len(r.Recipients) > 1:
-		return Issued{}, &FieldError{"recipients", "must be one at the most: this policy has one ticket for all readers"}
+		return Terms{}, &FieldError{"recipients", "must be one at the most: this policy has one ticket for all readers"}
 	}
 	if err := errors.Join(
 		checkText("key_commitment", r.KeyCommitment, maxCommitmentBytes),
 		checkText("context", r.Context, maxContextBytes),
 		checkRecipients(r.Recipients),
 	); err != nil {
-		return Issued{}, err
+		return Terms{}, err
 	}
 	if r.ExpiresIn > 0 {
 		terms.UnopenedTTL = r.ExpiresIn
 	}
+	return terms, nil
+}
+
+// prepare makes the rows, in memory.
+func prepare(r Request, terms Terms, id uuid.UUID, now time.Time) Issued {
 	recipients := r.Recipients
 	if len(recipients) == 0 {
 		recipients = []string{""}
 	}
-	now := s.now()
-	id := newID()
 	until := now.Add(terms.UploadTTL)
 	return Issued{
 		Blob: Blob{
@@ -125,7 +128,7 @@ func (s *Service) prepare(ctx context.Context, r Request) (Issued, error) {
 			CreatedAt: now, UploadUntil: until, PurgeAt: until,
 		},
 		Tickets: issue(id, recipients, now),
-	}, nil
+	}
 }
 
 func checkRecipients(recipients []string) error {

@@ -58,7 +58,7 @@ func (s *Service) Open(ctx context.Context, token Token, claim ClaimKey) (*Downl
 	if err != nil {
 		return nil, err
 	}
-	if retry || s.recorded(t, b) {
+	if retry || s.openRecorded(t, b) {
 		return s.confirm(ctx, d)
 	}
 	// P2: from here on it is the one conditional statement that decides.
@@ -69,9 +69,9 @@ func (s *Service) Open(ctx context.Context, token Token, claim ClaimKey) (*Downl
 	return d, nil
 }
 
-// recorded reports whether an open of the ticket leaves nothing to record: it is
+// openRecorded reports whether an open of the ticket leaves nothing to record: it is
 // unlimited, was opened before, and the bytes are kept long enough.
-func (s *Service) recorded(t Ticket, b Blob) bool {
+func (s *Service) openRecorded(t Ticket, b Blob) bool {
 	return b.Terms.Unlimited && t.State != TicketReady && !s.now().Add(b.Terms.Keep()).After(b.PurgeAt)
 }
 

@@ -34,8 +34,9 @@ type Service struct {
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 
-	transfers transfers
-	contests  contests
+	transfers    transfers
+	contests     contests
+	reservations reservations
 }
 
 func (s *Service) now() time.Time {

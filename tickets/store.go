@@ -14,11 +14,20 @@ import (
 // and may be called by many callers and processes at once. An error that is not
 // named in a method's comment means that its outcome is unknown.
 type Store interface {
-	// Begin records a pending blob and its tickets and, unless attempt is empty,
-	// that its bytes are about to be put under that key: before the first byte,
-	// so that a crash at any later point leaves a row that the purge finds.
-	// grant may be the zero Hash: then nobody can upload with a grant.
-	Begin(ctx context.Context, b Blob, ts []Ticket, grant Hash, attempt blobstore.Key) error
+	// Begin records a pending blob and its tickets. grant may be the zero Hash: then
+	// nobody can upload with a grant.
+	Begin(ctx context.Context, b Blob, ts []Ticket, grant Hash) error
+
+	// Reserve records that bytes may be put under the keys of blobs that have no row
+	// yet: before the first byte, so that a crash at any later point leaves a row
+	// that the purge finds. Each row stays until Create, DropAttempt or the purge
+	// removes it: at its Due at the latest.
+	Reserve(ctx context.Context, attempts []Attempt) error
+
+	// Create records a blob whose bytes are stored, and its tickets, in one
+	// transaction with the end of the attempt that was reserved for b.ID and b.Key.
+	// ErrTooLate if that is not on record any more, or a purge has taken it.
+	Create(ctx context.Context, b Blob, ts []Ticket) error
 
 	// FindGrant is the blob that an upload grant is for, in whatever state; a read.
 	// ErrUnknownGrant.
@@ -31,11 +40,6 @@ type Store interface {
 
 	// DropAttempt forgets an attempt whose bytes are known to be gone. Idempotent.
 	DropAttempt(ctx context.Context, id uuid.UUID, key blobstore.Key) error
-
-	// Abandon removes a pending blob with its tickets and attempts, as if it had
-	// never been: for an upload that failed before anyone was told of the blob.
-	// The bytes are known to be gone. Idempotent; a blob in another state stays.
-	Abandon(ctx context.Context, id uuid.UUID) error
 
 	// Commit turns pending into stored, in one transaction with the end of its
 	// attempt, and sets ExpiresAt and PurgeAt to expires. ErrAlreadyStored if
@@ -82,6 +86,14 @@ type Store interface {
 	// Unsend makes a pending or stored blob purging, due now, and revokes every
 	// ticket that could still be opened. Idempotent. ErrUnknownBlob.
 	Unsend(ctx context.Context, tenant string, id uuid.UUID, now time.Time) error
+}
+
+// Attempt is the key under which an upload puts the bytes of a blob, and until when
+// it may.
+type Attempt struct {
+	ID  uuid.UUID
+	Key blobstore.Key
+	Due time.Time
 }
 
 // Commit is what a finished upload tells the Store.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -45,35 +46,51 @@ func (s *Service) Upload(ctx context.Context, grant Token, body io.Reader, lengt
 	if err := s.Store.BeginAttempt(ctx, b.ID, key, b.UploadUntil, now); err != nil {
 		return Blob{}, known(err, "record the upload", ErrTooLate)
 	}
-	return s.receive(ctx, b, key, body, func(ctx context.Context) error {
-		return s.Store.DropAttempt(ctx, b.ID, key)
-	})
+	sum, err := s.receive(ctx, b, key, body)
+	if err != nil {
+		return Blob{}, err
+	}
+	b = b.storedAs(key, sum, s.now())
+	err = s.Store.Commit(ctx, Commit{ID: b.ID, Key: key, SHA256: sum, Now: b.StoredAt, Expires: b.ExpiresAt})
+	if err := s.recorded(ctx, b, err); err != nil {
+		return Blob{}, err
+	}
+	return b, nil
 }
 
-// UploadNow records a blob and takes its bytes in one call. On nil the blob is
+// UploadNow takes a blob's bytes and records it in one call. On nil the blob is
 // stored. Fails like Announce and Upload; then nothing is kept of either.
 func (s *Service) UploadNow(ctx context.Context, r Request, body io.Reader) (Issued, error) {
-	issued, err := s.prepare(ctx, r)
+	terms, err := s.termsOf(ctx, r)
 	if err != nil {
 		return Issued{}, err
 	}
-	b := issued.Blob
-	key := newKey(b.ID)
-	if err := s.Store.Begin(ctx, b, rows(issued.Tickets), Hash{}, key); err != nil {
-		return Issued{}, &StoreError{"record the blob", err}
-	}
-	issued.Blob, err = s.receive(ctx, b, key, body, func(ctx context.Context) error {
-		return s.Store.Abandon(ctx, b.ID)
-	})
+	attempt, done, err := s.reserve(ctx, terms.UploadTTL)
 	if err != nil {
 		return Issued{}, err
 	}
+	defer done()
+	issued := prepare(r, terms, attempt.ID, s.now())
+	sum, err := s.receive(ctx, issued.Blob, attempt.Key, body)
+	if err != nil {
+		return Issued{}, err
+	}
+	now := s.now()
+	b := issued.Blob.storedAs(attempt.Key, sum, now)
+	err = ErrTooLate
+	if now.Before(b.UploadUntil) {
+		err = s.Store.Create(ctx, b, rows(issued.Tickets))
+	}
+	if err := s.recorded(ctx, b, err); err != nil {
+		return Issued{}, err
+	}
+	issued.Blob = b
 	return issued, nil
 }
 
-// receive puts the body under key and makes the pending blob stored. The attempt
-// is on record already; forget removes that record once the bytes are gone.
-func (s *Service) receive(ctx context.Context, b Blob, key blobstore.Key, body io.Reader, forget func(context.Context) error) (Blob, error) {
+// receive puts the body of a blob under key. The attempt is on record already; after
+// an error it goes, and what may be there of the bytes before it.
+func (s *Service) receive(ctx context.Context, b Blob, key blobstore.Key, body io.Reader) (blobstore.Digest, error) {
 	ctx, done := s.transfers.begin(ctx, b.ID)
 	defer done()
 	if c, ok := body.(io.Closer); ok {
@@ -83,29 +100,37 @@ func (s *Service) receive(ctx context.Context, b Blob, key blobstore.Key, body i
 
 	r := blobstore.NewDigestReader(body, b.Size, b.Announced)
 	if err := s.Blobs.Put(ctx, key, r, b.Size); err != nil {
-		s.discard(ctx, key, forget)
-		return Blob{}, uploadError(ctx, r, err)
+		s.discard(ctx, b.ID, key)
+		return blobstore.Digest{}, uploadError(ctx, r, err)
 	}
 	sum, ok := r.Sum()
 	if !ok {
-		s.discard(ctx, key, forget)
-		return Blob{}, &StoreError{"store the blob", errors.New("the store did not read the body to its end")}
+		s.discard(ctx, b.ID, key)
+		return blobstore.Digest{}, &StoreError{"store the blob", errors.New("the store did not read the body to its end")}
 	}
-	now := s.now()
-	expires := now.Add(b.Terms.UnopenedTTL)
-	err := s.Store.Commit(ctx, Commit{ID: b.ID, Key: key, SHA256: sum, Now: now, Expires: expires})
+	return sum, nil
+}
+
+// storedAs is the blob once its bytes lie under key.
+func (b Blob) storedAs(key blobstore.Key, sum blobstore.Digest, now time.Time) Blob {
+	b.State, b.Key, b.SHA256 = BlobStored, key, &sum
+	b.StoredAt, b.ExpiresAt = now, now.Add(b.Terms.UnopenedTTL)
+	b.PurgeAt = b.ExpiresAt
+	return b
+}
+
+// recorded says what err, the outcome of recording the stored blob, means.
+func (s *Service) recorded(ctx context.Context, b Blob, err error) error {
 	switch {
 	case err == nil:
-		b.State, b.Key, b.SHA256 = BlobStored, key, &sum
-		b.StoredAt, b.ExpiresAt, b.PurgeAt = now, expires, expires
-		return b, nil
+		return nil
 	case errors.Is(err, ErrAlreadyStored), errors.Is(err, ErrTooLate):
-		s.discard(ctx, key, forget)
-		return Blob{}, err
+		s.discard(ctx, b.ID, b.Key)
+		return err
 	default:
-		// P1: the commit may have happened, so the bytes stay. If it did not, the
-		// attempt is still on record and the purge deletes them.
-		return Blob{}, &StoreError{"record the stored blob", err}
+		// P1: it may have happened, so the bytes stay. If it did not, the attempt is
+		// still on record and the purge deletes them.
+		return &StoreError{"record the stored blob", err}
 	}
 }
 
@@ -127,11 +152,11 @@ func uploadError(ctx context.Context, r *blobstore.DigestReader, err error) erro
 
 // discard deletes what a failed upload may have left, and then its record. What
 // it cannot do now the purge does later: the record stays until the bytes are gone.
-func (s *Service) discard(ctx context.Context, key blobstore.Key, forget func(context.Context) error) {
+func (s *Service) discard(ctx context.Context, id uuid.UUID, key blobstore.Key) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
 	if err := s.Blobs.Delete(ctx, key); err == nil {
-		_ = forget(ctx) // the purge finds the record, and deletes nothing twice
+		_ = s.Store.DropAttempt(ctx, id, key) // the purge finds the record, and deletes nothing twice
 	}
 }
 

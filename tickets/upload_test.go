@@ -100,6 +100,11 @@ func TestUploadOutlastsItsTime(t *testing.T) {
 	_, err := h.Upload(t.Context(), issued.Grant, slow, int64(len(picture)))
 	h.refused("an upload of 25 hours", err, tickets.ErrTooLate)
 	h.keptNothing()
+
+	slow = &readerFunc{r: strings.NewReader(picture), before: func() { h.clock.forward(24 * time.Hour) }}
+	_, err = h.UploadNow(t.Context(), tickets.Request{Tenant: tenant, Size: int64(len(picture))}, slow)
+	h.refused("an upload of a day in one call", err, tickets.ErrTooLate)
+	h.keptNothing()
 }
 
 // readerFunc calls before once, at the first read.
@@ -145,8 +150,8 @@ func TestUploadFaults(t *testing.T) {
 		name string
 		fail func(*house)
 	}{
-		{"Begin", func(h *house) { h.rows.fail("Begin", false) }},
-		{"Begin, answer lost", func(h *house) { h.rows.fail("Begin", true) }},
+		{"Reserve", func(h *house) { h.rows.fail("Reserve", false) }},
+		{"Reserve, answer lost", func(h *house) { h.rows.fail("Reserve", true) }},
 		{"BeginAttempt", func(h *house) { h.rows.fail("BeginAttempt", false) }},
 		{"BeginAttempt, answer lost", func(h *house) { h.rows.fail("BeginAttempt", true) }},
 		{"Put", func(h *house) { h.blobs.Fail(blobstoretest.Always(blobstoretest.Put, blobstoretest.Failed)) }},
@@ -163,12 +168,10 @@ func TestUploadFaults(t *testing.T) {
 			h.blobs.Fail(blobstoretest.Always(blobstoretest.Put, blobstoretest.FailedButApplied))
 			h.rows.fail("DropAttempt", false)
 		}},
-		{"Put breaks, and the row of it stays", func(h *house) {
-			h.blobs.Fail(blobstoretest.Always(blobstoretest.Put, blobstoretest.FailedButApplied))
-			h.rows.fail("Abandon", false)
-		}},
 		{"Commit", func(h *house) { h.rows.fail("Commit", false) }},
 		{"Commit, answer lost", func(h *house) { h.rows.fail("Commit", true) }},
+		{"Create", func(h *house) { h.rows.fail("Create", false) }},
+		{"Create, answer lost", func(h *house) { h.rows.fail("Create", true) }},
 	}
 	for _, step := range steps {
 		for _, way := range []string{"by grant", "in one call"} {

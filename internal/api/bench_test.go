@@ -38,7 +38,7 @@ func (s openStore) FindTicket(_ context.Context, id uuid.UUID, h tickets.Hash) (
 
 func (openStore) Spend(context.Context, tickets.Spend) (bool, error) { return true, nil }
 
-func (openStore) Begin(context.Context, tickets.Blob, []tickets.Ticket, tickets.Hash, blobstore.Key) error {
+func (openStore) Begin(context.Context, tickets.Blob, []tickets.Ticket, tickets.Hash) error {
 	return nil
 }
 

@@ -87,8 +87,8 @@ func BenchmarkOpen(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "opens/s")
 }
 
-// BenchmarkBeginCommit is what an upload asks of the store, by 64 callers at once.
-func BenchmarkBeginCommit(b *testing.B) {
+// BenchmarkReserveCreate is what an upload asks of the store, by 64 callers at once.
+func BenchmarkReserveCreate(b *testing.B) {
 	st := openAt(b, filepath.Join(b.TempDir(), "mayfly.db"))
 	var next atomic.Int64
 	b.ReportAllocs()
@@ -98,11 +98,12 @@ func BenchmarkBeginCommit(b *testing.B) {
 		for int(next.Add(1)) <= b.N {
 			blob, ts := benchBlob()
 			key := benchKey(blob.ID)
-			if err := st.Begin(b.Context(), blob, ts, ts[0].Hash, key); err != nil {
+			blob.State, blob.Key, blob.StoredAt = tickets.BlobStored, key, benchStart
+			blob.ExpiresAt, blob.PurgeAt = benchStart.Add(336*time.Hour), benchStart.Add(336*time.Hour)
+			if err := st.Reserve(b.Context(), []tickets.Attempt{{ID: blob.ID, Key: key, Due: blob.UploadUntil}}); err != nil {
 				b.Error(err)
 			}
-			err := st.Commit(b.Context(), tickets.Commit{ID: blob.ID, Key: key, Now: benchStart, Expires: benchStart.Add(336 * time.Hour)})
-			if err != nil {
+			if err := st.Create(b.Context(), blob, ts); err != nil {
 				b.Error(err)
 			}
 		}
@@ -169,10 +170,7 @@ func storeMany(b *testing.B, st *Store, n int) []tickets.Ticket {
 		err := st.write(b.Context(), maxBatchRows, func(c *conn) error {
 			for range min(n-len(all), 5000) {
 				blob, ts := benchBlob()
-				if err := addBlob(c, blob, 1, ts[0].Hash); err != nil {
-					return err
-				}
-				if err := addTickets(c, blob.ID, ts); err != nil {
+				if err := addBlob(c, blob, ts, ts[0].Hash); err != nil {
 					return err
 				}
 				_, err := c.exec(`UPDATE blobs SET state = 'stored', key = $2, sha256 = $3, stored_at = $4, expires_at = $5, purge_at = $5

@@ -52,20 +52,22 @@ const insertBlob = `INSERT INTO blobs (
 	id, tenant, state,
 	policy, unlimited, shared_ticket, unopened_ttl, report_window,
 	resume_window, upload_ttl, tombstone_ttl, max_size, keep,
-	grant_hash, size, announced, key_commitment, context,
-	ready, created_at, upload_until, purge_at
-) VALUES ($1, $2, 'pending', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20)`
+	grant_hash, size, announced, sha256, key, key_commitment, context,
+	ready, created_at, upload_until, stored_at, expires_at, purge_at
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)`
 
-// addBlob inserts a pending blob with as many ready tickets. It is due when its
-// upload is too late.
-func addBlob(c *conn, b tickets.Blob, ready int, grant tickets.Hash) error {
+// addBlob inserts a blob, pending or stored, with its tickets, all ready.
+func addBlob(c *conn, b tickets.Blob, ts []tickets.Ticket, grant tickets.Hash) error {
 	t := b.Terms
-	_, err := c.exec(insertBlob, b.ID[:], b.Tenant,
+	_, err := c.exec(insertBlob, b.ID[:], b.Tenant, string(b.State),
 		t.Policy, flag(t.Unlimited), flag(t.SharedTicket), duration(t.UnopenedTTL), duration(t.ReportWindow),
 		duration(t.ResumeWindow), duration(t.UploadTTL), duration(t.TombstoneTTL), t.MaxSize, duration(t.Keep()),
-		hashOrNull(grant), b.Size, digestOrNull(b.Announced), b.KeyCommitment, b.Context,
-		int64(ready), micros(b.CreatedAt), micros(b.UploadUntil))
-	return err
+		hashOrNull(grant), b.Size, digestOrNull(b.Announced), digestOrNull(b.SHA256), keyOrNull(b.Key), b.KeyCommitment, b.Context,
+		int64(len(ts)), micros(b.CreatedAt), micros(b.UploadUntil), microsOrNull(b.StoredAt), microsOrNull(b.ExpiresAt), micros(b.PurgeAt))
+	if err != nil {
+		return err
+	}
+	return addTickets(c, b.ID, ts)
 }
 
 const insertTicket = `INSERT INTO tickets (id, blob_id, token_hash, recipient, state, created_at)

@@ -83,8 +83,9 @@ func spendUntilKilled(t *testing.T, path string) {
 			b, ts := benchBlob()
 			key := benchKey(b.ID)
 			ts[0].Hash = hashOf(ts[0].ID)
-			c := tickets.Commit{ID: b.ID, Key: key, Now: benchStart, Expires: b.UploadUntil}
-			if err := errors.Join(st.Begin(t.Context(), b, ts, ts[0].Hash, key), st.Commit(t.Context(), c)); err != nil {
+			b.State, b.Key, b.StoredAt, b.ExpiresAt, b.PurgeAt = tickets.BlobStored, key, benchStart, b.UploadUntil, b.UploadUntil
+			attempt := []tickets.Attempt{{ID: b.ID, Key: key, Due: b.UploadUntil}}
+			if err := errors.Join(st.Reserve(t.Context(), attempt), st.Create(t.Context(), b, ts)); err != nil {
 				t.Error(err)
 				return
 			}

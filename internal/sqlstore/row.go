@@ -133,6 +133,20 @@ func digestOrNull(d *blobstore.Digest) any {
 	return d[:]
 }
 
+func keyOrNull(k blobstore.Key) any {
+	if k == "" {
+		return nil
+	}
+	return string(k)
+}
+
+func microsOrNull(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return micros(t)
+}
+
 func hashOrNull(h tickets.Hash) any {
 	if h == (tickets.Hash{}) {
 		return nil

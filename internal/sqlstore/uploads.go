@@ -24,25 +24,47 @@ func checkKey(id uuid.UUID, key blobstore.Key) error {
 }
 
 // Begin implements tickets.Store.
-func (s *Store) Begin(ctx context.Context, b tickets.Blob, ts []tickets.Ticket, grant tickets.Hash, attempt blobstore.Key) error {
-	if attempt != "" {
-		if err := checkKey(b.ID, attempt); err != nil {
+func (s *Store) Begin(ctx context.Context, b tickets.Blob, ts []tickets.Ticket, grant tickets.Hash) error {
+	return s.write(ctx, 1+len(ts), func(c *conn) error { return addBlob(c, b, ts, grant) })
+}
+
+const insertAttempt = `INSERT INTO attempts (blob_id, key, due_at) VALUES ($1, $2, $3)`
+
+// Reserve implements tickets.Store.
+func (s *Store) Reserve(ctx context.Context, attempts []tickets.Attempt) error {
+	for _, a := range attempts {
+		if err := checkKey(a.ID, a.Key); err != nil {
 			return err
 		}
 	}
-	return s.write(ctx, 2+len(ts), func(c *conn) error {
-		if err := addBlob(c, b, len(ts), grant); err != nil {
-			return err
+	return s.write(ctx, len(attempts), func(c *conn) error {
+		for _, a := range attempts {
+			if _, err := c.exec(insertAttempt, a.ID[:], string(a.Key), micros(a.Due)); err != nil {
+				return err
+			}
 		}
-		if err := addTickets(c, b.ID, ts); err != nil {
-			return err
-		}
-		if attempt == "" {
-			return nil
-		}
-		_, err := c.exec(`INSERT INTO attempts (blob_id, key, due_at) VALUES ($1, $2, $3)`,
-			b.ID[:], string(attempt), micros(b.UploadUntil))
+		return nil
+	})
+}
+
+// takeAttempt ends an attempt, unless a purge has claimed it, which may be deleting
+// its bytes at this moment: P1 holds for what is stored.
+const takeAttempt = `DELETE FROM attempts WHERE blob_id = $1 AND key = $2 AND retry_at IS NULL`
+
+// Create implements tickets.Store.
+func (s *Store) Create(ctx context.Context, b tickets.Blob, ts []tickets.Ticket) error {
+	if err := checkKey(b.ID, b.Key); err != nil {
 		return err
+	}
+	return s.write(ctx, 2+len(ts), func(c *conn) error {
+		n, err := c.exec(takeAttempt, b.ID[:], string(b.Key))
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			return refuse(tickets.ErrTooLate)
+		}
+		return addBlob(c, b, ts, tickets.Hash{})
 	})
 }
 
@@ -85,20 +107,6 @@ func (s *Store) DropAttempt(ctx context.Context, id uuid.UUID, key blobstore.Key
 func deleteAttempt(c *conn, id uuid.UUID, key blobstore.Key) error {
 	_, err := c.exec(`DELETE FROM attempts WHERE blob_id = $1 AND key = $2`, id[:], string(key))
 	return err
-}
-
-// Abandon implements tickets.Store.
-func (s *Store) Abandon(ctx context.Context, id uuid.UUID) error {
-	return s.write(ctx, 3, func(c *conn) error {
-		n, err := c.exec(`DELETE FROM blobs WHERE id = $1 AND state = 'pending'`, id[:])
-		if err != nil || n == 0 {
-			return err
-		}
-		if _, err := deleteTickets(c, id); err != nil {
-			return err
-		}
-		return deleteAttempts(c, id)
-	})
 }
 
 func deleteTickets(c *conn, blob uuid.UUID) (int64, error) {

@@ -24,6 +24,7 @@ func testAttempts(t *testing.T, open func(*testing.T) Database) {
 	run("lone", attemptLone)
 	run("lone, lease and defer", attemptDefer)
 	run("claimed, of a pending blob", attemptClaimed)
+	run("claimed, of a blob that is not there yet", reservedClaimed)
 	run("dropped are not due", attemptDropped)
 	run("never the bytes of a stored blob", attemptNeverStored)
 }
@@ -31,7 +32,8 @@ func testAttempts(t *testing.T, open func(*testing.T) Database) {
 func attemptsGoWithBlob(t *testing.T, st Store) {
 	s := newSample(viewOnce(), 1, start)
 	first, second := newKey(s.ID), newKey(s.ID)
-	check(t, st.Begin(t.Context(), s.Blob, s.tickets, s.grant, first))
+	check(t, st.Begin(t.Context(), s.Blob, s.tickets, s.grant))
+	check(t, st.BeginAttempt(t.Context(), s.ID, first, s.UploadUntil, s.CreatedAt))
 	check(t, st.BeginAttempt(t.Context(), s.ID, second, s.UploadUntil, start))
 	due := claimAll(t, st, s.UploadUntil)
 	if len(due) != 1 || due[0].ID != s.ID || !sameKeys(due[0].Keys, first, second) {
@@ -131,15 +133,33 @@ func attemptClaimed(t *testing.T, st Store) {
 	}
 }
 
+// reservedClaimed: a reservation that came to nothing is due in its time, and once a
+// purge has it, its bytes can never become a blob.
+func reservedClaimed(t *testing.T, st Store) {
+	s := reserved(t, st, 1)
+	if due := claimAll(t, st, s.UploadUntil.Add(-time.Microsecond)); len(due) != 0 {
+		t.Fatalf("claimed early: %v", due)
+	}
+	due := claimAll(t, st, s.UploadUntil)
+	same(t, "due", []expiry.Due{{
+		Keys: []blobstore.Key{s.Key}, At: s.UploadUntil, Reason: string(tickets.ReasonNotUploaded),
+	}}, due)
+	wantErr(t, st.Create(t.Context(), s.Blob, s.tickets), tickets.ErrTooLate)
+	check(t, st.Erase(t.Context(), due, s.UploadUntil))
+	if owned(t, st, s.Key) {
+		t.Fatal("the reservation is still there")
+	}
+	wantErr(t, st.Create(t.Context(), s.Blob, s.tickets), tickets.ErrTooLate)
+}
+
 func attemptDropped(t *testing.T, st Store) {
 	s := stored(t, st, viewOnce(), 1, start)
 	p := pending(t, st, viewOnce(), 1, start)
 	key := newKey(p.ID)
 	check(t, st.BeginAttempt(t.Context(), p.ID, key, start, start))
 	check(t, st.DropAttempt(t.Context(), p.ID, key))
-	a := newSample(viewOnce(), 1, start)
-	check(t, st.Begin(t.Context(), a.Blob, a.tickets, tickets.Hash{}, newKey(a.ID)))
-	check(t, st.Abandon(t.Context(), a.ID))
+	r := reserved(t, st, 1)
+	check(t, st.DropAttempt(t.Context(), r.ID, r.Key))
 	due := claimAll(t, st, s.ExpiresAt)
 	if len(due) != 2 {
 		t.Fatalf("due: %v, want the pending and the stored blob", due)

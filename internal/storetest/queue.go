@@ -241,7 +241,7 @@ func forget(t *testing.T, st Store) {
 		if i < 3 {
 			wantErr(t, err, tickets.ErrUnknownBlob)
 			wantErr(t, ticketErr, tickets.ErrUnknownTicket)
-			check(t, st.Begin(t.Context(), s.Blob, s.tickets, s.grant, "")) // no row of it is left
+			check(t, st.Begin(t.Context(), s.Blob, s.tickets, s.grant)) // no row of it is left
 		} else if err != nil || ticketErr != nil {
 			t.Fatal(err, ticketErr)
 		}

@@ -61,7 +61,8 @@ func raceCommitUnsend(t *testing.T, stores []Store) {
 	for i := range rounds {
 		s := newSample(viewOnce(), 1, start)
 		key := newKey(s.ID)
-		check(t, stores[0].Begin(t.Context(), s.Blob, s.tickets, s.grant, key))
+		check(t, stores[0].Begin(t.Context(), s.Blob, s.tickets, s.grant))
+		check(t, stores[0].BeginAttempt(t.Context(), s.ID, key, s.UploadUntil, s.CreatedAt))
 		c := commitOf(s.Blob, key, start)
 		var commitErr, unsendErr error
 		together(
@@ -90,7 +91,8 @@ func raceCommitClaim(t *testing.T, stores []Store) {
 	for i := range rounds {
 		s := newSample(viewOnce(), 1, start.Add(time.Duration(i)*20*day))
 		key := newKey(s.ID)
-		check(t, stores[0].Begin(t.Context(), s.Blob, s.tickets, s.grant, key))
+		check(t, stores[0].Begin(t.Context(), s.Blob, s.tickets, s.grant))
+		check(t, stores[0].BeginAttempt(t.Context(), s.ID, key, s.UploadUntil, s.CreatedAt))
 		c := commitOf(s.Blob, key, s.UploadUntil.Add(-time.Microsecond))
 		raceCommitWith(t, stores, i, s, c, s.UploadUntil)
 	}

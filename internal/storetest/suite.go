@@ -122,7 +122,7 @@ func newTickets(blob uuid.UUID, n int, now time.Time) []tickets.Ticket {
 func pending(t *testing.T, st Store, terms tickets.Terms, n int, now time.Time) sample {
 	t.Helper()
 	s := newSample(terms, n, now)
-	check(t, st.Begin(t.Context(), s.Blob, s.tickets, s.grant, ""))
+	check(t, st.Begin(t.Context(), s.Blob, s.tickets, s.grant))
 	return s
 }
 
@@ -131,7 +131,8 @@ func stored(t *testing.T, st Store, terms tickets.Terms, n int, now time.Time) s
 	t.Helper()
 	s := newSample(terms, n, now)
 	key := newKey(s.ID)
-	check(t, st.Begin(t.Context(), s.Blob, s.tickets, s.grant, key))
+	check(t, st.Begin(t.Context(), s.Blob, s.tickets, s.grant))
+	check(t, st.BeginAttempt(t.Context(), s.ID, key, s.UploadUntil, s.CreatedAt))
 	s.commit(t, st, key, now)
 	return s
 }

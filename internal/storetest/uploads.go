@@ -27,15 +27,18 @@ func testUploads(t *testing.T, open func(*testing.T) Database) {
 	run("second commit of another key", commitLoses)
 	run("second commit of the same key", commitAgain)
 	run("commit of an unknown blob", commitUnknown)
-	run("abandon leaves nothing", abandonLeavesNothing)
-	run("abandon touches no stored blob", abandonStored)
+	run("reserve is all or nothing", reserveIsAtomic)
+	run("create keeps every field", createKeepsFields)
+	run("create needs its attempt", createNeedsAttempt)
+	run("create is all or nothing", createIsAtomic)
 }
 
 func beginKeepsFields(t *testing.T, st Store) {
 	s := newSample(viewOnce(), 3, start)
 	announced := blobstore.Digest(newHash())
 	s.Announced, s.Terms.SharedTicket = &announced, true
-	check(t, st.Begin(t.Context(), s.Blob, s.tickets, s.grant, newKey(s.ID)))
+	check(t, st.Begin(t.Context(), s.Blob, s.tickets, s.grant))
+	check(t, st.BeginAttempt(t.Context(), s.ID, newKey(s.ID), s.UploadUntil, s.CreatedAt))
 
 	b, ts := look(t, st, s.ID)
 	same(t, "blob", s.Blob, b)
@@ -50,7 +53,7 @@ func beginKeepsFields(t *testing.T, st Store) {
 func beginIsAtomic(t *testing.T, st Store) {
 	s := newSample(viewOnce(), 2, start)
 	s.tickets[1].ID = s.tickets[0].ID
-	if err := st.Begin(t.Context(), s.Blob, s.tickets, s.grant, newKey(s.ID)); err == nil {
+	if err := st.Begin(t.Context(), s.Blob, s.tickets, s.grant); err == nil {
 		t.Fatal("two tickets with one id were taken")
 	}
 	_, _, err := st.Blob(t.Context(), tenant, s.ID, 10)
@@ -81,7 +84,8 @@ func findGrant(t *testing.T, st Store) {
 
 func zeroGrant(t *testing.T, st Store) {
 	s := newSample(viewOnce(), 1, start)
-	check(t, st.Begin(t.Context(), s.Blob, s.tickets, tickets.Hash{}, newKey(s.ID)))
+	check(t, st.Begin(t.Context(), s.Blob, s.tickets, tickets.Hash{}))
+	check(t, st.BeginAttempt(t.Context(), s.ID, newKey(s.ID), s.UploadUntil, s.CreatedAt))
 	_, err := st.FindGrant(t.Context(), s.ID, tickets.Hash{})
 	wantErr(t, err, tickets.ErrUnknownGrant)
 }
@@ -160,29 +164,77 @@ func commitUnknown(t *testing.T, st Store) {
 	wantErr(t, st.Commit(t.Context(), commitOf(s.Blob, newKey(s.ID), start)), tickets.ErrTooLate)
 }
 
-func abandonLeavesNothing(t *testing.T, st Store) {
-	s := newSample(viewOnce(), 2, start)
-	key := newKey(s.ID)
-	check(t, st.Begin(t.Context(), s.Blob, s.tickets, tickets.Hash{}, key))
-	check(t, st.Abandon(t.Context(), s.ID))
-	check(t, st.Abandon(t.Context(), s.ID))
-	_, _, err := st.Blob(t.Context(), tenant, s.ID, 10)
-	wantErr(t, err, tickets.ErrUnknownBlob)
-	for _, ticket := range s.tickets {
-		_, _, err := st.FindTicket(t.Context(), ticket.ID, ticket.Hash)
-		wantErr(t, err, tickets.ErrUnknownTicket)
-	}
-	if owned(t, st, key) {
-		t.Fatal("the attempt is still there")
-	}
-	// As if it had never been: not a row is in the way of the same once more.
-	check(t, st.Begin(t.Context(), s.Blob, s.tickets, tickets.Hash{}, key))
+// reserved is a sample whose bytes may be put, and the key for them.
+func reserved(t *testing.T, st Store, n int) sample {
+	t.Helper()
+	s := newSample(viewOnce(), n, start)
+	s.grant = tickets.Hash{}
+	s.Key = newKey(s.ID)
+	check(t, st.Reserve(t.Context(), []tickets.Attempt{{ID: s.ID, Key: s.Key, Due: s.UploadUntil}}))
+	s.State, s.SHA256 = tickets.BlobStored, new(blobstore.Digest(newHash()))
+	s.StoredAt, s.ExpiresAt, s.PurgeAt = start, start.Add(14*day), start.Add(14*day)
+	return s
 }
 
-func abandonStored(t *testing.T, st Store) {
-	s := stored(t, st, viewOnce(), 1, start)
-	check(t, st.Abandon(t.Context(), s.ID))
+func reserveIsAtomic(t *testing.T, st Store) {
+	a, b := newID(), newID()
+	twice := tickets.Attempt{ID: a, Key: newKey(a), Due: start}
+	other := tickets.Attempt{ID: b, Key: newKey(b), Due: start}
+	if err := st.Reserve(t.Context(), []tickets.Attempt{other, twice, twice}); err == nil {
+		t.Fatal("one key was reserved twice")
+	}
+	if owned(t, st, other.Key) || owned(t, st, twice.Key) {
+		t.Fatal("a part of it is there")
+	}
+	foreign := tickets.Attempt{ID: a, Key: newKey(b), Due: start}
+	if err := st.Reserve(t.Context(), []tickets.Attempt{foreign}); err == nil {
+		t.Fatal("the key of another blob was reserved: the sweep could never find its row")
+	}
+}
+
+func createKeepsFields(t *testing.T, st Store) {
+	s := reserved(t, st, 3)
+	if !owned(t, st, s.Key) {
+		t.Fatal("nobody would delete the bytes of a crashed upload")
+	}
+	_, _, err := st.Blob(t.Context(), tenant, s.ID, 10)
+	wantErr(t, err, tickets.ErrUnknownBlob)
+
+	check(t, st.Create(t.Context(), s.Blob, s.tickets))
 	b, ts := look(t, st, s.ID)
 	same(t, "blob", s.Blob, b)
 	same(t, "tickets", s.tickets, ts)
+	_, err = st.FindGrant(t.Context(), s.ID, tickets.Hash{})
+	wantErr(t, err, tickets.ErrUnknownGrant)
+	for _, ticket := range s.tickets {
+		spend(t, st, ticket, start, true)
+	}
+	// All are opened: the bytes go when the last may be reported no longer.
+	if b, _ := look(t, st, s.ID); !b.PurgeAt.Equal(start.Add(72 * time.Hour)) {
+		t.Fatalf("purge at %v", b.PurgeAt)
+	}
+	wantErr(t, st.Create(t.Context(), s.Blob, s.tickets), tickets.ErrTooLate)
+}
+
+func createNeedsAttempt(t *testing.T, st Store) {
+	s := reserved(t, st, 1)
+	check(t, st.DropAttempt(t.Context(), s.ID, s.Key))
+	wantErr(t, st.Create(t.Context(), s.Blob, s.tickets), tickets.ErrTooLate)
+	_, _, err := st.Blob(t.Context(), tenant, s.ID, 10)
+	wantErr(t, err, tickets.ErrUnknownBlob)
+	_, _, err = st.FindTicket(t.Context(), s.tickets[0].ID, s.tickets[0].Hash)
+	wantErr(t, err, tickets.ErrUnknownTicket)
+}
+
+func createIsAtomic(t *testing.T, st Store) {
+	s := reserved(t, st, 2)
+	s.tickets[1].ID = s.tickets[0].ID
+	if err := st.Create(t.Context(), s.Blob, s.tickets); err == nil {
+		t.Fatal("two tickets with one id were taken")
+	}
+	_, _, err := st.Blob(t.Context(), tenant, s.ID, 10)
+	wantErr(t, err, tickets.ErrUnknownBlob)
+	if !owned(t, st, s.Key) {
+		t.Fatal("the attempt is gone: nobody would delete its bytes")
+	}
 }
