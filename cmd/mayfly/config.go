@@ -103,7 +103,7 @@ func (f serveFlags) parse() (serveConfig, error) {
 	_, err = expiry.NewSchedule(nil,
 		expiry.Job{Name: purgeJob, Spec: f.PurgeSchedule}, expiry.Job{Name: sweepJob, Spec: f.SweepSchedule})
 	faults = append(faults, err)
-	_, err = newLogger(nil, f.LogFormat, f.LogLevel)
+	_, _, err = newLogger(nil, f.LogFormat, f.LogLevel)
 	faults = append(faults, err)
 	if err := errors.Join(faults...); err != nil {
 		return serveConfig{}, usageError{err}

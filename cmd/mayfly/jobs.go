@@ -83,6 +83,6 @@ func endOf(err error) time.Time {
 // tellPlans says what the schedule's expressions mean.
 func tellPlans(log *slog.Logger, s *expiry.Schedule) {
 	for _, p := range s.Plans(time.Now()) {
-		log.Info("schedule", "job", p.Job, "spec", p.Spec, "next", p.Next)
+		log.Info("schedule", "job", p.Job, "spec", p.Spec, "next", p.Next.UTC())
 	}
 }

@@ -29,10 +29,12 @@ func (c *serveCmd) Run(ctx context.Context, t terminal) (err error) {
 	if err != nil {
 		return err
 	}
-	log, err := newLogger(t.Err, c.LogFormat, c.LogLevel)
+	log, closeLog, err := newLogger(t.Err, c.LogFormat, c.LogLevel)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, closeLog()) }()
+	makeHeadroom()
 
 	s, err := openService(ctx, c.storeFlags, log, nil)
 	if err != nil {
