@@ -82,7 +82,7 @@ func endOf(err error) time.Time {
 
 // tellPlans says what the schedule's expressions mean.
 func tellPlans(log *slog.Logger, s *expiry.Schedule) {
-	for _, p := range s.Plans(time.Now()) {
-		log.Info("schedule", "job", p.Job, "spec", p.Spec, "next", p.Next.UTC())
+	for _, p := range s.Plans(time.Now().UTC()) {
+		log.Info("schedule", "job", p.Job, "spec", p.Spec, "next", p.Next)
 	}
 }
