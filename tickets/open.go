@@ -208,7 +208,7 @@ func (t Ticket) purged(b Blob, now time.Time) error {
 func (s *Service) spend(ctx context.Context, t Ticket, token Token, claim ClaimKey) error {
 	now := s.now()
 	mark := claim.claimHash()
-	won, err := s.Store.Spend(ctx, Spend{Ticket: t.ID, Hash: token.Hash(), Claim: mark, Now: now})
+	won, err := s.Store.Spend(ctx, Spend{Ticket: t.ID, Blob: t.BlobID, Hash: token.Hash(), Claim: mark, Now: now})
 	if won {
 		return nil
 	}

@@ -47,8 +47,9 @@ type Store interface {
 	// another reason or its UploadUntil is not after now; the attempt then remains.
 	Commit(ctx context.Context, c Commit) error
 
-	// FindTicket is the ticket with this id and token, and its blob; a read.
-	// ErrUnknownTicket.
+	// FindTicket is the ticket with this id and token, and its blob, as far as their
+	// holder's calls need them: what HeldTicket and HeldBlob keep. A read, and the
+	// one that every open waits for. ErrUnknownTicket.
 	FindTicket(ctx context.Context, id uuid.UUID, h Hash) (Ticket, Blob, error)
 
 	// Spend turns ready into opened if, at s.Now, the blob is stored and its
@@ -108,6 +109,7 @@ type Commit struct {
 // Spend is one open, as the Store records it.
 type Spend struct {
 	Ticket uuid.UUID
+	Blob   uuid.UUID // that the ticket is for
 	Hash   Hash
 	Claim  Hash
 	Now    time.Time

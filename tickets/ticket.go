@@ -100,6 +100,27 @@ type Ticket struct {
 	Contested int64
 }
 
+// HeldTicket is what Store.FindTicket tells of t.
+func HeldTicket(t Ticket) Ticket {
+	return Ticket{
+		ID: t.ID, BlobID: t.BlobID, Hash: t.Hash,
+		State: t.State, Claim: t.Claim, OpenedAt: t.OpenedAt, DeliveredAt: t.DeliveredAt,
+	}
+}
+
+// HeldBlob is what Store.FindTicket tells of b.
+func HeldBlob(b Blob) Blob {
+	return Blob{
+		ID: b.ID, State: b.State,
+		Terms: Terms{
+			Unlimited: b.Terms.Unlimited, UnopenedTTL: b.Terms.UnopenedTTL,
+			ReportWindow: b.Terms.ReportWindow, ResumeWindow: b.Terms.ResumeWindow,
+		},
+		Size: b.Size, SHA256: b.SHA256, Key: b.Key,
+		UploadUntil: b.UploadUntil, ExpiresAt: b.ExpiresAt, PurgeAt: b.PurgeAt,
+	}
+}
+
 // StateAt is the ticket's state at now.
 func (t Ticket) StateAt(b Blob, now time.Time) TicketState {
 	if t.State == TicketReady && b.expired(now) {

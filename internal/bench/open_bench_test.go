@@ -94,7 +94,7 @@ func BenchmarkOpen(b *testing.B) {
 		known := w.fill(b, b.N)
 		measureOpens(b, func(ctx context.Context, i int) error {
 			t := known[i].Tickets[0].Token
-			won, err := w.store.Spend(ctx, tickets.Spend{Ticket: t.ID(), Hash: t.Hash(), Claim: t.Hash(), Now: time.Now()})
+			won, err := w.store.Spend(ctx, tickets.Spend{Ticket: t.ID(), Blob: known[i].Blob.ID, Hash: t.Hash(), Claim: t.Hash(), Now: time.Now()})
 			if err == nil && !won {
 				err = fmt.Errorf("ticket %d was not won", i)
 			}

@@ -40,7 +40,7 @@ func benchmarkSpend(b *testing.B, limit int) {
 	parallel(callers, func() {
 		for i := int(next.Add(1)); i <= b.N; i = int(next.Add(1)) {
 			t := ts[i-1]
-			won, err := st.Spend(b.Context(), tickets.Spend{Ticket: t.ID, Hash: t.Hash, Claim: t.Hash, Now: benchStart})
+			won, err := st.Spend(b.Context(), tickets.Spend{Ticket: t.ID, Blob: t.BlobID, Hash: t.Hash, Claim: t.Hash, Now: benchStart})
 			if err != nil || !won {
 				b.Errorf("spend: %v, %v", won, err)
 			}
@@ -78,7 +78,7 @@ func BenchmarkOpen(b *testing.B) {
 			if _, _, err := st.FindTicket(b.Context(), t.ID, t.Hash); err != nil {
 				b.Error(err)
 			}
-			won, err := st.Spend(b.Context(), tickets.Spend{Ticket: t.ID, Hash: t.Hash, Claim: t.Hash, Now: benchStart})
+			won, err := st.Spend(b.Context(), tickets.Spend{Ticket: t.ID, Blob: t.BlobID, Hash: t.Hash, Claim: t.Hash, Now: benchStart})
 			if err != nil || !won {
 				b.Errorf("spend: %v, %v", won, err)
 			}

@@ -68,7 +68,7 @@ func checkOpened(t *testing.T, st *Store, id uuid.UUID) {
 	if err != nil || ticket.State != tickets.TicketOpened || b.State != tickets.BlobStored {
 		t.Fatalf("after the crash: ticket %q, blob %q, %v", ticket.State, b.State, err)
 	}
-	won, err := st.Spend(t.Context(), tickets.Spend{Ticket: id, Hash: hashOf(id), Claim: hashOf(b.ID), Now: benchStart})
+	won, err := st.Spend(t.Context(), tickets.Spend{Ticket: id, Blob: b.ID, Hash: hashOf(id), Claim: hashOf(b.ID), Now: benchStart})
 	if won || err != nil {
 		t.Fatalf("opened again after the crash: %v, %v", won, err)
 	}
@@ -89,7 +89,7 @@ func spendUntilKilled(t *testing.T, path string) {
 				t.Error(err)
 				return
 			}
-			won, err := st.Spend(t.Context(), tickets.Spend{Ticket: ts[0].ID, Hash: ts[0].Hash, Claim: ts[0].Hash, Now: benchStart})
+			won, err := st.Spend(t.Context(), tickets.Spend{Ticket: ts[0].ID, Blob: b.ID, Hash: ts[0].Hash, Claim: ts[0].Hash, Now: benchStart})
 			if err != nil || !won {
 				t.Error(won, err)
 				return

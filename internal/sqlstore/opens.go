@@ -11,7 +11,11 @@ import (
 	"mayfly/tickets"
 )
 
-const findTicket = `SELECT ` + ticketColumns + `, ` + blobColumns + `
+// findTicket reads no column more than an open needs: the driver makes each of them,
+// and its name, anew for each row.
+const findTicket = `SELECT t.blob_id, t.state, t.claim, t.opened_at, t.delivered_at,
+	b.state, b.unlimited, b.unopened_ttl, b.report_window, b.resume_window,
+	b.size, b.sha256, b.key, b.upload_until, b.expires_at, b.purge_at
 	FROM tickets t JOIN blobs b ON b.id = t.blob_id
 	WHERE t.id = $1 AND t.token_hash = $2`
 
@@ -22,8 +26,8 @@ func (s *Store) FindTicket(ctx context.Context, id uuid.UUID, h tickets.Hash) (t
 	var found bool
 	err := s.read(ctx, func(c *conn) (err error) {
 		found, err = c.first(findTicket, []any{id[:], h[:]}, func(r *row) {
-			t = readTicket(r, id, h)
-			b = readBlob(r, t.BlobID)
+			t, b = readHeld(r)
+			t.ID, t.Hash, b.ID = id, h, t.BlobID
 		})
 		return err
 	})
@@ -33,12 +37,35 @@ func (s *Store) FindTicket(ctx context.Context, id uuid.UUID, h tickets.Hash) (t
 	return t, b, err
 }
 
+func readHeld(r *row) (tickets.Ticket, tickets.Blob) {
+	return tickets.Ticket{
+			BlobID:      r.id(),
+			State:       tickets.TicketState(r.text()),
+			Claim:       r.hash(),
+			OpenedAt:    r.time(),
+			DeliveredAt: r.time(),
+		}, tickets.Blob{
+			State: tickets.BlobState(r.text()),
+			Terms: tickets.Terms{
+				Unlimited:    r.bool(),
+				UnopenedTTL:  r.duration(),
+				ReportWindow: r.duration(),
+				ResumeWindow: r.duration(),
+			},
+			Size:        r.int(),
+			SHA256:      r.digest(),
+			Key:         r.key(),
+			UploadUntil: r.time(),
+			ExpiresAt:   r.time(),
+			PurgeAt:     r.time(),
+		}
+}
+
 // openReady is the one statement that decides (P2): it finds the ticket ready and
-// turns it in the same breath, or changes nothing. A RETURNING of the blob's id
-// would cost a third more than looking it up again: SQLite makes a table for it.
+// turns it in the same breath, or changes nothing.
 const openReady = `UPDATE tickets SET state = 'opened', claim = $3, opened_at = $4
-	WHERE id = $1 AND token_hash = $2 AND state = 'ready'
-	AND EXISTS (SELECT 1 FROM blobs b WHERE b.id = tickets.blob_id AND b.state = 'stored' AND b.expires_at > $4)`
+	WHERE id = $1 AND token_hash = $2 AND state = 'ready' AND blob_id = $5
+	AND EXISTS (SELECT 1 FROM blobs b WHERE b.id = $5 AND b.state = 'stored' AND b.expires_at > $4)`
 
 // An open keeps the bytes until now + keep, and never less long than an earlier
 // open did, whose clock may have been ahead of ours (P4: nothing early). As long as
@@ -50,25 +77,26 @@ const (
 	// keepOpened: ready is the count before this open, this ticket included.
 	keepOpened = `UPDATE blobs SET ready = ready - 1, keep_until = ` + kept + `,
 		purge_at = CASE WHEN ready > 1 OR unlimited = 1 THEN ` + toLast + ` ELSE ` + kept + ` END
-		WHERE id = (SELECT blob_id FROM tickets WHERE id = $1)`
+		WHERE id = $1`
 
 	openAgain = `UPDATE blobs SET keep_until = ` + kept + `, purge_at = ` + toLast + `
-		WHERE id = (SELECT blob_id FROM tickets WHERE id = $1 AND token_hash = $3 AND state IN ('opened', 'delivered'))
-		AND unlimited = 1 AND state = 'stored' AND expires_at > $2`
+		WHERE id = $1 AND unlimited = 1 AND state = 'stored' AND expires_at > $2
+		AND EXISTS (SELECT 1 FROM tickets WHERE id = $3 AND token_hash = $4 AND blob_id = $1
+			AND (state = 'opened' OR state = 'delivered'))`
 )
 
 // Spend implements tickets.Store.
 func (s *Store) Spend(ctx context.Context, sp tickets.Spend) (won bool, err error) {
 	now := micros(sp.Now)
 	err = s.write(ctx, 2, func(c *conn) error {
-		n, err := c.exec(openReady, sp.Ticket[:], sp.Hash[:], sp.Claim[:], now)
+		n, err := c.exec(openReady, sp.Ticket[:], sp.Hash[:], sp.Claim[:], now, sp.Blob[:])
 		switch {
 		case err != nil:
 			return err
 		case n == 1:
-			n, err = c.exec(keepOpened, sp.Ticket[:], now)
+			n, err = c.exec(keepOpened, sp.Blob[:], now)
 		default:
-			n, err = c.exec(openAgain, sp.Ticket[:], now, sp.Hash[:])
+			n, err = c.exec(openAgain, sp.Blob[:], now, sp.Ticket[:], sp.Hash[:])
 		}
 		won = n == 1
 		return err

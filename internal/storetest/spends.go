@@ -17,6 +17,7 @@ func testSpends(t *testing.T, open func(*testing.T) Database) {
 	}
 	run("once", spendOnce)
 	run("only by its token", spendByToken)
+	run("only its own blob", spendOfAnotherBlob)
 	run("not before the bytes are there", spendPending)
 	run("not from the deadline on", spendExpired)
 	run("not a revoked ticket", spendRevoked)
@@ -182,5 +183,32 @@ func spendMicroseconds(t *testing.T, st Store) {
 	spend(t, st, s.tickets[0], at, true)
 	if got, _ := find(t, st, s.tickets[0]); !got.OpenedAt.Equal(at.Truncate(time.Microsecond)) {
 		t.Fatalf("opened at %v", got.OpenedAt)
+	}
+}
+
+// spendOfAnotherBlob: a ticket opens its own blob, and moves no other one's deadline.
+func spendOfAnotherBlob(t *testing.T, st Store) {
+	for _, terms := range []tickets.Terms{viewOnce(), disappearing()} {
+		a, b := stored(t, st, terms, 1, start), stored(t, st, terms, 2, start)
+		spend(t, st, b.tickets[0], start, true)
+		before, _ := look(t, st, b.ID)
+		refused := func(now time.Time) {
+			t.Helper()
+			sp := spendOf(a.tickets[0], now)
+			sp.Blob = b.ID
+			won, err := st.Spend(t.Context(), sp)
+			check(t, err)
+			if won {
+				t.Fatal("a ticket opened a blob that is not its own")
+			}
+			after, _ := look(t, st, b.ID)
+			same(t, "the other blob", before, after)
+		}
+		refused(start.Add(time.Hour))
+		if got, _ := find(t, st, a.tickets[0]); got.State != tickets.TicketReady {
+			t.Fatalf("the ticket is %s", got.State)
+		}
+		spend(t, st, a.tickets[0], start, true)
+		refused(a.ExpiresAt.Add(-time.Hour))
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -154,7 +155,7 @@ func commitOf(b tickets.Blob, key blobstore.Key, now time.Time) tickets.Commit {
 }
 
 func spendOf(ticket tickets.Ticket, now time.Time) tickets.Spend {
-	return tickets.Spend{Ticket: ticket.ID, Hash: ticket.Hash, Claim: newHash(), Now: now}
+	return tickets.Spend{Ticket: ticket.ID, Blob: ticket.BlobID, Hash: ticket.Hash, Claim: newHash(), Now: now}
 }
 
 // spend opens the ticket, or does not, as is wanted.
@@ -177,11 +178,19 @@ func look(t *testing.T, st Store, id uuid.UUID) (tickets.Blob, []tickets.Ticket)
 	return b, ts
 }
 
+// find finds the ticket, and completes what its holder sees by what its sender sees.
 func find(t *testing.T, st Store, ticket tickets.Ticket) (tickets.Ticket, tickets.Blob) {
 	t.Helper()
-	got, b, err := st.FindTicket(t.Context(), ticket.ID, ticket.Hash)
+	held, heldBlob, err := st.FindTicket(t.Context(), ticket.ID, ticket.Hash)
 	check(t, err)
-	return got, b
+	b, ts := look(t, st, held.BlobID)
+	i := slices.IndexFunc(ts, func(t tickets.Ticket) bool { return t.ID == ticket.ID })
+	if i < 0 {
+		t.Fatalf("ticket %s is not among those of its blob", ticket.ID)
+	}
+	same(t, "the holder's ticket", tickets.HeldTicket(ts[i]), held)
+	same(t, "the holder's blob", tickets.HeldBlob(b), heldBlob)
+	return ts[i], b
 }
 
 // claimAll claims whatever is due at now.
