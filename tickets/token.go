@@ -63,18 +63,14 @@ func ParseToken(kind Kind, s string) (Token, error) {
 	if len(digits) != tokenDigits {
 		return Token{}, fmt.Errorf("%w: %d characters behind %s, not %d", ErrToken, len(digits), kind, tokenDigits)
 	}
-	for i := range len(digits) {
-		// big.Int would also take signs and underscores.
-		if c := digits[i]; (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
-			return Token{}, fmt.Errorf("%w: a character that no token has", ErrToken)
-		}
+	number, ok := parseBase62(digits)
+	if !ok {
+		return Token{}, fmt.Errorf("%w: a character that no token has, or its checksum is wrong", ErrToken)
 	}
-	n, ok := new(big.Int).SetString(digits, 62)
-	if !ok || n.BitLen() > tokenBytes*8 {
+	raw, ok := number.bytes()
+	if !ok {
 		return Token{}, fmt.Errorf("%w: its checksum is wrong", ErrToken)
 	}
-	var raw [tokenBytes]byte
-	n.FillBytes(raw[:])
 	t := Token{kind: kind}
 	copy(t.id[:], raw[:16])
 	copy(t.secret[:], raw[16:48])

@@ -35,6 +35,7 @@ func (c *serveCmd) Run(ctx context.Context, t terminal) (err error) {
 	}
 	defer func() { err = errors.Join(err, closeLog()) }()
 	makeHeadroom()
+	useProcessors()
 
 	s, err := openService(ctx, c.storeFlags, log, nil)
 	if err != nil {
