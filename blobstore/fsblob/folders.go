@@ -39,6 +39,9 @@ func (s *Store) makeFolders() error {
 // stays open for the next.
 func (s *Store) openFolder(key blobstore.Key) (*os.Root, error) {
 	dir, err := s.findFolder(folder(key))
+	if err == nil && s.replaced(folder(key), dir) {
+		dir, err = s.findFolder(folder(key))
+	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return dir, err
 	}
@@ -69,12 +72,13 @@ func (s *Store) findFolder(name string) (*os.Root, error) {
 	return dir, nil
 }
 
-// replaced forgets an open folder if another one lies in its place by now, as
-// after somebody moved a backup there. True if so: then it is worth another try.
+// replaced forgets an open folder that does not lie in its place any more, as after
+// somebody moved a backup there. True if so: then it is worth another try. P1: what
+// is put into a folder that was moved away nobody would find again.
 func (s *Store) replaced(name string, dir *os.Root) bool {
 	was, err := dir.Stat(".")
 	is, isErr := s.root.Stat(name)
-	if isErr != nil || err == nil && os.SameFile(was, is) {
+	if err == nil && isErr == nil && os.SameFile(was, is) {
 		return false
 	}
 	// Not closed: somebody may be using it. The collector does that.

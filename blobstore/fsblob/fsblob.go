@@ -51,7 +51,7 @@ func Open(dir string) (*Store, error) {
 		return nil, fmt.Errorf("open blob folder: %w", mend(dir, err))
 	}
 	s := &Store{dir: dir, root: root}
-	s.shared.sync = s.syncAll
+	s.shared.sync, s.shared.from = s.syncAll, shareFrom
 	err = s.makeFolders()
 	if err == nil {
 		s.all, err = root.Open(".")

@@ -61,9 +61,6 @@ func (s *Store) create(ctx context.Context, key blobstore.Key, size int64, write
 		return s.sync(f)
 	})
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) && s.replaced(folder(key), dir) {
-			err = fmt.Errorf("the folder %s was replaced meanwhile: %w", folder(key), err)
-		}
 		return noSpace(err)
 	}
 	if err := ctx.Err(); err != nil {

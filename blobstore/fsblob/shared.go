@@ -21,6 +21,9 @@ type sharedSync struct {
 	sync func() error
 	// possible is false where sync would not promise that.
 	possible bool
+	// from is how many small uploads have to be under way. Fewer are better served by
+	// syncs of their own.
+	from int32
 
 	small, large atomic.Int32 // uploads under way
 	avoidUntil   atomic.Int64 // Unix nanoseconds
@@ -40,8 +43,7 @@ type round struct {
 const (
 	// smallUpload is the size in bytes up to which an upload may share a sync.
 	smallUpload = 1 << 20
-	// shareFrom is how many small uploads have to be under way. Fewer are better
-	// served by syncs of their own.
+	// shareFrom is sharedSync.from, but in tests.
 	shareFrom = 4
 	// A sync that took longer than slowSync wrote for somebody else; for avoidFor no
 	// other one is tried.
@@ -72,7 +74,7 @@ func (u upload) leave() { u.count.Add(-1) }
 // shares reports whether the upload, which is written, had better share a sync.
 func (u upload) shares() bool {
 	g := u.g
-	return g.possible && g.small.Load() >= shareFrom && g.large.Load() == 0 &&
+	return u.count == &g.small && g.possible && g.small.Load() >= g.from && g.large.Load() == 0 &&
 		time.Now().UnixNano() >= g.avoidUntil.Load()
 }
 
