@@ -1,0 +1,84 @@
+package bucket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"mayfly/blobstore"
+)
+
+// copyPart is how many bytes of a large object the server copies in one request.
+const copyPart = 512 << 20
+
+// Copy implements blobstore.Store. The bytes stay on the server.
+func (s *Store) Copy(ctx context.Context, dst, src blobstore.Key) error {
+	if err := s.copy(ctx, dst, src); err != nil {
+		return fmt.Errorf("copy blob %s to %s: %w", src, dst, err)
+	}
+	return nil
+}
+
+func (s *Store) copy(ctx context.Context, dst, src blobstore.Key) error {
+	for _, key := range []blobstore.Key{dst, src} {
+		if _, err := blobstore.ParseKey(string(key)); err != nil {
+			return err
+		}
+	}
+	from, err := s.stat(ctx, s.name(src))
+	if err != nil {
+		return err
+	}
+	if _, err := s.stat(ctx, s.name(dst)); err == nil {
+		return blobstore.ErrExists
+	} else if !errors.Is(err, blobstore.ErrNotFound) {
+		return err
+	}
+	if from.Size > s.maxCopy {
+		err = s.copyParts(ctx, s.name(dst), s.name(src), from.Size)
+	} else {
+		err = s.copyWhole(ctx, s.name(dst), s.name(src))
+	}
+	if err != nil {
+		return err
+	}
+	to, err := s.stat(ctx, s.name(dst))
+	if err == nil && to.Size != from.Size {
+		err = fmt.Errorf("the copy has %d bytes, not %d", to.Size, from.Size)
+	}
+	return err
+}
+
+func (s *Store) copyParts(ctx context.Context, dst, src string, size int64) (err error) {
+	upload, err := s.begin(ctx, dst)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			s.abort(ctx, dst, upload)
+		}
+	}()
+	part := min(int64(copyPart), s.maxCopy)
+	var etags []string
+	for offset := int64(0); offset < size; offset += part {
+		etag, err := s.copyPart(ctx, dst, upload, len(etags)+1, src, offset, min(part, size-offset))
+		if err != nil {
+			return err
+		}
+		etags = append(etags, etag)
+	}
+	return s.complete(ctx, dst, upload, size, etags)
+}
+
+func (s *Store) copyWhole(ctx context.Context, dst, src string) error {
+	ctx, cancel := context.WithTimeout(ctx, completeTimeout)
+	defer cancel()
+	return s.client.Copy(ctx, dst, src)
+}
+
+func (s *Store) copyPart(ctx context.Context, dst, upload string, number int, src string, offset, length int64) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, completeTimeout)
+	defer cancel()
+	return s.client.CopyPart(ctx, dst, upload, number, src, offset, length)
+}
