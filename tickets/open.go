@@ -174,6 +174,9 @@ func (s *Service) begin(ctx context.Context, t Ticket, b Blob, sp Span) (*Downlo
 		done()
 		return nil, s.missing(ctx, t, err)
 	}
+	if sp == (Span{0, b.Size}) {
+		body = verify(body, b)
+	}
 	d := &Download{Blob: b, Ticket: t, Offset: sp.Offset, Length: sp.Length, Body: body, ctx: ctx, done: done}
 	if info.Size != b.Size {
 		d.Close()

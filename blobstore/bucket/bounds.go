@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -8,20 +9,33 @@ import (
 	"time"
 )
 
-const (
-	// requestTimeout bounds a request without a large body, retries included. MinIO
-	// answers a DELETE only after every GET of the object has ended: then the purge
-	// comes again later.
-	requestTimeout = time.Minute
-	// completeTimeout is for requests in which the server moves bytes.
-	completeTimeout = 10 * time.Minute
-	// stallTimeout ends a read that brings nothing for so long, and the connection
-	// with it, that else would keep a deletion waiting.
-	stallTimeout = time.Minute
-)
+// Limits are how long a server may keep us waiting. The zero value of each has the
+// default.
+type Limits struct {
+	// Request bounds a request without a large body, retries included; a minute if 0.
+	// MinIO answers a DELETE only after every GET of the object has ended: then the
+	// purge comes again later.
+	Request time.Duration
+	// Transfer bounds a request that sends a part, or in which the server moves bytes;
+	// ten minutes if 0.
+	Transfer time.Duration
+	// Stall ends a read that brings nothing for so long, and the connection with it,
+	// which else would keep a deletion waiting; a minute if 0.
+	Stall time.Duration
+}
+
+func (l Limits) request(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, cmp.Or(l.Request, time.Minute))
+}
+
+func (l Limits) transfer(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, cmp.Or(l.Transfer, 10*time.Minute))
+}
+
+func (l Limits) stall() time.Duration { return cmp.Or(l.Stall, time.Minute) }
 
 // errStalled is how a read ends of which nothing came.
-var errStalled = errors.New("the blob store has sent nothing for a minute")
+var errStalled = errors.New("the blob store has sent nothing for too long")
 
 // stalling is a body whose connection is cut when it brings nothing, or when it is
 // closed: what is left of it is not waited for.

@@ -2,7 +2,6 @@ package bucket
 
 import (
 	"context"
-	"errors"
 	"io"
 	"iter"
 	"time"
@@ -43,7 +42,10 @@ type Client interface {
 	// Uploads yields the open multipart uploads of names that begin with prefix.
 	Uploads(ctx context.Context, prefix string) iter.Seq2[Upload, error]
 
-	// Bucket says how the bucket is set up.
+	// URL is where an object would be, for whoever has no credentials.
+	URL(name string) string
+	// Bucket says how the bucket is set up. What the server does not answer counts as
+	// no: the canary of Examine finds out.
 	Bucket(ctx context.Context) (Settings, error)
 }
 
@@ -77,8 +79,6 @@ type Deleted struct {
 type Settings struct {
 	Versioned bool // now, or once: suspended
 	Locked    bool // object lock: what it holds cannot be deleted
+	// Lifecycle says whether the bucket has rules of its own, for people.
+	Lifecycle string
 }
-
-// ErrUnsupported is what a Client returns for a question that the server cannot be
-// asked. Store then finds out by trying.
-var ErrUnsupported = errors.New("the server does not answer that")

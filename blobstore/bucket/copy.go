@@ -72,13 +72,13 @@ func (s *Store) copyParts(ctx context.Context, dst, src string, size int64) (err
 }
 
 func (s *Store) copyWhole(ctx context.Context, dst, src string) error {
-	ctx, cancel := context.WithTimeout(ctx, completeTimeout)
+	ctx, cancel := s.Limits.transfer(ctx)
 	defer cancel()
 	return s.client.Copy(ctx, dst, src)
 }
 
 func (s *Store) copyPart(ctx context.Context, dst, upload string, number int, src string, offset, length int64) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, completeTimeout)
+	ctx, cancel := s.Limits.transfer(ctx)
 	defer cancel()
 	return s.client.CopyPart(ctx, dst, upload, number, src, offset, length)
 }

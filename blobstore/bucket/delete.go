@@ -60,7 +60,7 @@ func (s *Store) deleteChunk(ctx context.Context, keys []blobstore.Key, fail func
 }
 
 func (s *Store) deleteObjects(ctx context.Context, objects []Object) []Deleted {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := s.Limits.request(ctx)
 	defer cancel()
 	return s.client.Delete(ctx, objects)
 }
@@ -96,7 +96,7 @@ func (s *Store) deleteVersions(ctx context.Context, name string) error {
 
 // versionsOf are the versions and delete markers of a name.
 func (s *Store) versionsOf(ctx context.Context, name string) ([]Object, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := s.Limits.request(ctx)
 	defer cancel()
 	var versions []Object
 	for v, err := range s.client.Versions(ctx, name) {

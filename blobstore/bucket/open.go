@@ -51,7 +51,7 @@ func (s *Store) open(ctx context.Context, key blobstore.Key, offset int64) (io.R
 // get begins to read an object. What it returns ends with ctx, or when it stalls.
 func (s *Store) get(ctx context.Context, name string, offset int64) (io.ReadCloser, Object, error) {
 	ctx, cut := context.WithCancelCause(ctx)
-	opening := time.AfterFunc(requestTimeout, func() { cut(errStalled) })
+	opening := time.AfterFunc(s.Limits.stall(), func() { cut(errStalled) })
 	body, o, err := s.client.Get(ctx, name, offset)
 	if !opening.Stop() && err == nil {
 		body.Close()
@@ -61,11 +61,11 @@ func (s *Store) get(ctx context.Context, name string, offset int64) (io.ReadClos
 		cut(err)
 		return nil, Object{}, err
 	}
-	return newStalling(ctx, cut, body, stallTimeout), o, nil
+	return newStalling(ctx, cut, body, s.Limits.stall()), o, nil
 }
 
 func (s *Store) stat(ctx context.Context, name string) (Object, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := s.Limits.request(ctx)
 	defer cancel()
 	return s.client.Stat(ctx, name)
 }

@@ -44,23 +44,24 @@ func (s *Store) put(ctx context.Context, key blobstore.Key, r io.Reader, size in
 	if err := fill(ctx, r, buffer, true); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, completeTimeout)
+	ctx, cancel := s.Limits.transfer(ctx)
 	defer cancel()
-	if err := s.client.Put(ctx, name, buffer); !errors.Is(err, blobstore.ErrExists) {
-		return err
+	err = s.client.Put(ctx, name, buffer)
+	if err == nil {
+		return nil
 	}
 	sum := md5.Sum(buffer)
-	return s.ours(ctx, name, size, hex.EncodeToString(sum[:]))
+	return s.settle(ctx, err, name, size, hex.EncodeToString(sum[:]))
 }
 
-// ours tells a blob that another Put has made from the one that this Put made, whose
-// answer was lost: the SDK has tried again, and met its own work. The tag of an
+// settle finds out what became of a blob whose Put ended with err: the answer may
+// have been lost, and the SDK, which has tried again, met its own work. The tag of an
 // object is the MD5 of its bytes; where a server makes it otherwise the Put fails,
 // and the purge deletes what is there.
-func (s *Store) ours(ctx context.Context, name string, size int64, etag string) error {
-	o, err := s.stat(ctx, name)
+func (s *Store) settle(ctx context.Context, err error, name string, size int64, etag string) error {
+	o, statErr := s.stat(ctx, name)
 	switch {
-	case err != nil:
+	case statErr != nil:
 		return err
 	case o.Size != size || !strings.EqualFold(o.ETag, etag):
 		return blobstore.ErrExists
@@ -108,19 +109,20 @@ func (s *Store) putParts(ctx context.Context, name string, r io.Reader, size int
 }
 
 func (s *Store) begin(ctx context.Context, name string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := s.Limits.request(ctx)
 	defer cancel()
 	return s.client.Begin(ctx, name)
 }
 
 // complete makes a blob of the parts.
 func (s *Store) complete(ctx context.Context, name, upload string, size int64, etags []string) error {
-	ctx, cancel := context.WithTimeout(ctx, completeTimeout)
+	ctx, cancel := s.Limits.transfer(ctx)
 	defer cancel()
-	if err := s.client.Complete(ctx, name, upload, etags); !errors.Is(err, blobstore.ErrExists) {
-		return err
+	err := s.client.Complete(ctx, name, upload, etags)
+	if err == nil {
+		return nil
 	}
-	return s.ours(ctx, name, size, tagOfParts(etags))
+	return s.settle(ctx, err, name, size, tagOfParts(etags))
 }
 
 // putPart reads the next n bytes, and sends them. The last part is sent only after
@@ -134,7 +136,7 @@ func (s *Store) putPart(ctx context.Context, name, upload string, number int, r 
 	if err := fill(ctx, r, buffer, last); err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, completeTimeout)
+	ctx, cancel := s.Limits.transfer(ctx)
 	defer cancel()
 	return s.client.PutPart(ctx, name, upload, number, buffer)
 }

@@ -10,6 +10,9 @@ import (
 
 // Store is a blobstore.Store in a bucket. New makes one.
 type Store struct {
+	// Limits bound the requests. Set them before the Store is used.
+	Limits Limits
+
 	client  Client
 	prefix  string // empty, or with a slash at its end
 	budget  *Budget

@@ -9,7 +9,7 @@ import (
 
 func TestRunGivesAFreshFolderAndTakesItAway(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "tmpdir")
-	code, err := run([]string{"sh", "-c", `touch "$TMPDIR/left-behind" && printf %s "$TMPDIR" > "$0"`, out})
+	code, err := run([]string{"sh", "-c", `touch "$TMPDIR/left-behind" && printf %s "$TMPDIR" > "$0"`, out}, nil)
 	if code != 0 || err != nil {
 		t.Fatalf("run = %d, %v", code, err)
 	}
@@ -23,10 +23,10 @@ func TestRunGivesAFreshFolderAndTakesItAway(t *testing.T) {
 }
 
 func TestRunPassesTheExitCodeOn(t *testing.T) {
-	if code, err := run([]string{"sh", "-c", "exit 7"}); code != 7 || err != nil {
+	if code, err := run([]string{"sh", "-c", "exit 7"}, nil); code != 7 || err != nil {
 		t.Errorf("run = %d, %v, want 7 and no error", code, err)
 	}
-	if code, err := run([]string{"/nonexistent/command"}); code == 0 || err == nil {
+	if code, err := run([]string{"/nonexistent/command"}, nil); code == 0 || err == nil {
 		t.Errorf("a command that cannot start: run = %d, %v", code, err)
 	}
 }

@@ -1,0 +1,4 @@
+package minioblob
+
+// NewTestBucket is for the tests beside this package.
+var NewTestBucket = newBucket
