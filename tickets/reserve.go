@@ -14,6 +14,7 @@ import (
 type reservations struct {
 	mu      sync.Mutex
 	uploads int // in one call, under way
+	making  int // more than those who make them need
 	ready   []reservation
 }
 
@@ -48,11 +49,12 @@ func (s *Service) reserve(ctx context.Context, ttl time.Duration) (a Attempt, do
 			made[i] = reservation{rows[i], fresh}
 		}
 		if err := s.Store.Reserve(ctx, rows); err != nil {
+			s.reservations.add(nil, n-1)
 			s.reservations.done()
 			return Attempt{}, nil, &StoreError{"record the upload", err}
 		}
 		a = rows[0]
-		s.reservations.add(made[1:])
+		s.reservations.add(made[1:], n-1)
 	}
 	return a, s.reservations.done, nil
 }
@@ -70,15 +72,18 @@ func (r *reservations) take(now time.Time, ttl time.Duration) (a Attempt, ok boo
 		r.ready = slices.Delete(r.ready, i, i+1)
 		return a, true, 0
 	}
-	if r.uploads >= reserveFrom && len(r.ready)+reserveAhead <= maxReserved {
+	if r.uploads >= reserveFrom && len(r.ready)+r.making+reserveAhead <= maxReserved {
+		r.making += reserveAhead - 1
 		return Attempt{}, false, reserveAhead
 	}
 	return Attempt{}, false, 1
 }
 
-func (r *reservations) add(made []reservation) {
+// add adds what was made of what take has asked for, beyond the first.
+func (r *reservations) add(made []reservation, asked int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.making -= asked
 	r.ready = append(r.ready, made...)
 }
 

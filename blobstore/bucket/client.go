@@ -16,7 +16,8 @@ type Client interface {
 	Put(ctx context.Context, name string, body []byte) error
 	// Begin begins a multipart upload.
 	Begin(ctx context.Context, name string) (upload string, err error)
-	// PutPart sends a part, counted from 1.
+	// PutPart sends a part, counted from 1. The tag may hold more behind a space: what
+	// Complete needs besides.
 	PutPart(ctx context.Context, name, upload string, number int, body []byte) (etag string, err error)
 	// CopyPart makes a part of length bytes of src, from offset.
 	CopyPart(ctx context.Context, name, upload string, number int, src string, offset, length int64) (etag string, err error)

@@ -73,6 +73,7 @@ func (s *Store) settle(ctx context.Context, err error, name string, size int64, 
 func tagOfParts(etags []string) string {
 	h := md5.New()
 	for _, etag := range etags {
+		etag, _, _ = strings.Cut(etag, " ")
 		raw, _ := hex.DecodeString(etag) // of another form it will match nothing
 		h.Write(raw)
 	}

@@ -17,8 +17,9 @@ import (
 
 // client is a bucket.Client on minio-go. It uses its Core: one request a call.
 type client struct {
-	core   *minio.Core
-	bucket string
+	core           *minio.Core
+	bucket, region string
+	create         bool
 }
 
 var _ bucket.Client = (*client)(nil)

@@ -41,9 +41,11 @@ type Config struct {
 	Host, Bucket, Prefix, Region string
 	// Insecure speaks HTTP without TLS: for a loopback, or a network that is trusted.
 	Insecure bool
+	// Create makes the bucket if it is missing, which a mistyped name is too.
+	Create bool
 }
 
-// Parse reads minio://host[:port]/bucket[/prefix][?insecure=true][&region=…].
+// Parse reads minio://host[:port]/bucket[/prefix][?insecure=true][&create=true][&region=…].
 func Parse(rawURL string) (Config, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Scheme != Scheme {
@@ -66,14 +68,20 @@ func Parse(rawURL string) (Config, error) {
 	}
 	for name, values := range u.Query() {
 		switch value := values[len(values)-1]; name {
-		case "insecure":
-			if c.Insecure, err = strconv.ParseBool(value); err != nil {
-				return Config{}, fmt.Errorf("insecure=%q is neither true nor false", value)
+		case "insecure", "create":
+			on, err := strconv.ParseBool(value)
+			if err != nil {
+				return Config{}, fmt.Errorf("%s=%q is neither true nor false", name, value)
+			}
+			if name == "create" {
+				c.Create = on
+			} else {
+				c.Insecure = on
 			}
 		case "region":
 			c.Region = value
 		default:
-			return Config{}, fmt.Errorf("it has a parameter %q; there are insecure and region", name)
+			return Config{}, fmt.Errorf("it has a parameter %q; there are insecure, create and region", name)
 		}
 	}
 	return c, nil
@@ -127,14 +135,19 @@ func newClient(cfg Config, keys Credentials) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{core: core, bucket: cfg.Bucket}, nil
+	return &client{core: core, bucket: cfg.Bucket, region: cfg.Region, create: cfg.Create}, nil
 }
 
-// exists asks for the bucket.
+// exists asks for the bucket, and makes it if that was wanted.
 func (c *client) exists(ctx context.Context) error {
 	ok, err := c.core.BucketExists(ctx, c.bucket)
-	if err == nil && !ok {
-		err = fmt.Errorf("there is no bucket %q: make it first", c.bucket)
+	switch {
+	case err != nil:
+		return failure(err)
+	case !ok && !c.create:
+		return fmt.Errorf("there is no bucket %q: make it, or let Mayfly make it with create=true in the URL", c.bucket)
+	case !ok:
+		return failure(c.core.MakeBucket(ctx, c.bucket, minio.MakeBucketOptions{Region: c.region}))
 	}
-	return failure(err)
+	return nil
 }

@@ -26,6 +26,7 @@ type cli struct {
 	Key     keyCmd     `cmd:"" help:"Create, list and revoke API keys."`
 	Purge   purgeCmd   `cmd:"" help:"Delete what is due, now."`
 	Sweep   sweepCmd   `cmd:"" help:"Remove what has no owner: bytes without a row, unfinished uploads."`
+	Doctor  doctorCmd  `cmd:"" help:"Look whether database and blob store can keep the promises, and say how to mend what cannot."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database's schema up to this version."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

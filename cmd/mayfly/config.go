@@ -21,7 +21,7 @@ type databaseFlag struct {
 // them itself has them, so that they are named once.
 type storeFlags struct {
 	databaseFlag `embed:""`
-	Blobs        string `env:"MAYFLY_BLOBS" default:"file://mayfly-data/blobs" placeholder:"URL" help:"Where the encrypted bytes are: file://PATH (${default})."`
+	Blobs        string `env:"MAYFLY_BLOBS" default:"file://mayfly-data/blobs" placeholder:"URL" help:"Where the encrypted bytes are: file://PATH, minio://HOST:PORT/BUCKET[/PREFIX] or s3://BUCKET[/PREFIX]?region=REGION (${default}). Keys of a bucket: MAYFLY_S3_ACCESS_KEY and MAYFLY_S3_SECRET_KEY, else those of the environment or the machine."`
 }
 
 // serveFlags configure the server. Durations and counts are text here, so that all
@@ -99,7 +99,7 @@ func (f serveFlags) parse() (serveConfig, error) {
 	}
 	c.drainTimeout = d
 	fault("database", checkScheme(f.Database, "sqlite"))
-	fault("blobs", checkScheme(f.Blobs, "file"))
+	fault("blobs", checkBlobs(f.Blobs))
 	_, err = expiry.NewSchedule(nil,
 		expiry.Job{Name: purgeJob, Spec: f.PurgeSchedule}, expiry.Job{Name: sweepJob, Spec: f.SweepSchedule})
 	faults = append(faults, err)

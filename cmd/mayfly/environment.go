@@ -10,21 +10,31 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-const envPrefix = "MAYFLY_"
+const (
+	envPrefix = "MAYFLY_"
+	// testPrefix begins what the tests' environment tells them, and their children.
+	testPrefix = "MAYFLY_TEST_"
+)
 
 // secretVars may also be given as the path of a file that holds them, in the
 // variable with _FILE behind its name: secrets of orchestrators come as files.
-var secretVars = []string{"MAYFLY_KEY", "MAYFLY_DATABASE"}
+var secretVars = []string{"MAYFLY_KEY", "MAYFLY_DATABASE", s3AccessKey, s3SecretKey}
+
+// The keys of a bucket are no flags: the arguments of a process are there for all to see.
+const (
+	s3AccessKey = "MAYFLY_S3_ACCESS_KEY"
+	s3SecretKey = "MAYFLY_S3_SECRET_KEY"
+)
 
 // environment checks the variables that are meant for Mayfly, all of them at
 // once: a misspelt one would otherwise be a setting that silently does not hold.
 // It reads the files that stand for secrets.
 func environment(model *kong.Application, environ []string) error {
-	known := knownVars(model)
+	known := append(knownVars(model), s3AccessKey, s3SecretKey)
 	var faults []error
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, envPrefix) || slices.Contains(known, name) {
+		if !strings.HasPrefix(name, envPrefix) || strings.HasPrefix(name, testPrefix) || slices.Contains(known, name) {
 			continue
 		}
 		secret, isFile := strings.CutSuffix(name, "_FILE")

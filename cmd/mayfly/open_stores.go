@@ -6,11 +6,16 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"mayfly/blobstore"
+	"mayfly/blobstore/bucket"
 	"mayfly/blobstore/fsblob"
+	"mayfly/blobstore/minioblob"
+	"mayfly/blobstore/s3blob"
 	"mayfly/internal/sqlstore"
 )
 
@@ -39,16 +44,53 @@ type closingStore interface {
 	io.Closer
 }
 
+// partBudget bounds the memory of uploads to buckets, over the whole process.
+var partBudget = sync.OnceValue(func() *bucket.Budget { return bucket.NewBudget(bucket.DefaultBudget) })
+
 // openBlobs opens the blob store that an address names by its scheme.
-func openBlobs(address string) (closingStore, error) {
-	if err := checkScheme(address, "file"); err != nil {
+func openBlobs(ctx context.Context, address string) (closingStore, error) {
+	if err := checkBlobs(address); err != nil {
 		return nil, usageError{fmt.Errorf("--blobs: %w", err)}
 	}
-	path, err := pathOf(address)
+	access, secret := os.Getenv(s3AccessKey), os.Getenv(s3SecretKey)
+	switch scheme, _, _ := strings.Cut(address, "://"); scheme {
+	case minioblob.Scheme:
+		cfg, err := minioblob.Parse(address)
+		if err != nil {
+			return nil, err
+		}
+		return minioblob.Open(cfg, minioblob.Credentials{AccessKey: access, SecretKey: secret}, partBudget())
+	case s3blob.Scheme:
+		return s3blob.Open(ctx, address, s3blob.Credentials{AccessKey: access, SecretKey: secret}, partBudget())
+	default:
+		path, err := pathOf(address)
+		if err != nil {
+			return nil, err
+		}
+		return fsblob.Open(path)
+	}
+}
+
+// checkBlobs says what is wrong with the address of a blob store, and with the keys.
+func checkBlobs(address string) error {
+	if (os.Getenv(s3AccessKey) == "") != (os.Getenv(s3SecretKey) == "") {
+		return fmt.Errorf("%s and %s belong together: set both, or none", s3AccessKey, s3SecretKey)
+	}
+	var err error
+	switch scheme, _, _ := strings.Cut(address, "://"); scheme {
+	case "file":
+		_, err = pathOf(address)
+	case minioblob.Scheme:
+		_, err = minioblob.Parse(address)
+	case s3blob.Scheme:
+		err = s3blob.CheckURL(address)
+	default:
+		return fmt.Errorf("%q is not a URL like file://PATH, minio://HOST:PORT/BUCKET or s3://BUCKET?region=REGION", redactedURL(address))
+	}
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--blobs: %w", err)}
+		return fmt.Errorf("%q: %w", redactedURL(address), err)
 	}
-	return fsblob.Open(path)
+	return nil
 }
 
 // checkScheme names the schemes that there are, instead of "unknown scheme".
@@ -85,7 +127,7 @@ func (f storeFlags) open(ctx context.Context) (_ *sqlstore.Store, _ closingStore
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	blobs, err := openBlobs(f.Blobs)
+	blobs, err := openBlobs(ctx, f.Blobs)
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, db.Close())
 	}

@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -46,9 +48,26 @@ func TestScripts(t *testing.T) {
 			env.Setenv("MAYFLY_LISTEN", env.Getenv("LISTEN"))
 			env.Setenv("MAYFLY_ADMIN", env.Getenv("ADMIN"))
 			env.Setenv("MAYFLY_SERVER", "http://"+env.Getenv("LISTEN"))
-			return nil
+			return setS3(env)
 		},
 	})
+}
+
+// setS3 tells a script of the S3 servers that testenv has started, and a name for a
+// bucket of its own.
+func setS3(env *testscript.Env) error {
+	env.Setenv("BUCKET", "script-"+strings.ToLower(rand.Text()[:16]))
+	for _, name := range []string{"MINIO", "VERSITYGW"} {
+		u, err := url.Parse(os.Getenv("MAYFLY_TEST_" + name))
+		if err != nil || u.Host == "" {
+			return fmt.Errorf("MAYFLY_TEST_%s names no server: run the tests with go run ./internal/testenv go test ./...", name)
+		}
+		secret, _ := u.User.Password()
+		env.Setenv(name, u.Host)
+		env.Setenv(name+"_ACCESS_KEY", u.User.Username())
+		env.Setenv(name+"_SECRET_KEY", secret)
+	}
+	return nil
 }
 
 // ready waits until the server of this script answers that it is.

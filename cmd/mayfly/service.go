@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"mayfly/expiry"
@@ -24,6 +25,9 @@ type service struct {
 	metrics *metrics.Metrics
 	api     *api.Server
 	log     *slog.Logger
+
+	checking sync.Mutex
+	checked  time.Time // when the blob store was last found good
 }
 
 // openService opens the stores, refuses those that cannot keep the promises, and
@@ -33,7 +37,7 @@ func openService(ctx context.Context, stores storeFlags, log *slog.Logger, now f
 	if err != nil {
 		return nil, err
 	}
-	blobs, err := openBlobs(stores.Blobs)
+	blobs, err := openBlobs(ctx, stores.Blobs)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -75,9 +79,26 @@ func (s *service) ready(ctx context.Context) error {
 	if err := s.db.Ping(ctx); err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
-	if err := s.blobs.Check(ctx); err != nil {
+	if err := s.checkBlobs(ctx); err != nil {
 		return fmt.Errorf("blob store: %w", err)
 	}
+	return nil
+}
+
+// checkFor is how long a blob store that was found good is not asked again: a check
+// of a bucket is a dozen requests.
+const checkFor = 10 * time.Second
+
+func (s *service) checkBlobs(ctx context.Context) error {
+	s.checking.Lock()
+	defer s.checking.Unlock()
+	if time.Since(s.checked) < checkFor {
+		return nil
+	}
+	if err := s.blobs.Check(ctx); err != nil {
+		return err
+	}
+	s.checked = time.Now()
 	return nil
 }
 
