@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Limits are how long a server may keep us waiting. The zero value of each has the
+// Limits are how long a server may keep us waiting, and with how much. The zero value of each has the
 // default.
 type Limits struct {
 	// Request bounds a request without a large body, retries included; a minute if 0.
@@ -22,6 +22,9 @@ type Limits struct {
 	// Stall ends a read that brings nothing for so long, and the connection with it,
 	// which else would keep a deletion waiting; a minute if 0.
 	Stall time.Duration
+	// Copy is how many bytes the server copies in one request; MaxCopy if 0. Larger
+	// blobs are copied in parts.
+	Copy int64
 }
 
 func (l Limits) request(ctx context.Context) (context.Context, context.CancelFunc) {

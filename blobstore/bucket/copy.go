@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,8 +35,8 @@ func (s *Store) copy(ctx context.Context, dst, src blobstore.Key) error {
 	} else if !errors.Is(err, blobstore.ErrNotFound) {
 		return err
 	}
-	if from.Size > s.maxCopy {
-		err = s.copyParts(ctx, s.name(dst), s.name(src), from.Size)
+	if most := cmp.Or(s.Limits.Copy, MaxCopy); from.Size > most {
+		err = s.copyParts(ctx, s.name(dst), s.name(src), from.Size, min(copyPart, most))
 	} else {
 		err = s.copyWhole(ctx, s.name(dst), s.name(src))
 	}
@@ -49,7 +50,7 @@ func (s *Store) copy(ctx context.Context, dst, src blobstore.Key) error {
 	return err
 }
 
-func (s *Store) copyParts(ctx context.Context, dst, src string, size int64) (err error) {
+func (s *Store) copyParts(ctx context.Context, dst, src string, size, part int64) (err error) {
 	upload, err := s.begin(ctx, dst)
 	if err != nil {
 		return err
@@ -59,7 +60,6 @@ func (s *Store) copyParts(ctx context.Context, dst, src string, size int64) (err
 			s.abort(ctx, dst, upload)
 		}
 	}()
-	part := min(int64(copyPart), s.maxCopy)
 	var etags []string
 	for offset := int64(0); offset < size; offset += part {
 		etag, err := s.copyPart(ctx, dst, upload, len(etags)+1, src, offset, min(part, size-offset))

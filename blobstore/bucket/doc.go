@@ -18,7 +18,8 @@
 //     wrong size or digest is found before the object exists.
 //  2. Delete removes every version and delete marker of a key, and asks again whether
 //     any is left (P5).
-//  3. A GET is never presigned: who has such a URL can use it many times (P2).
+//  3. A GET is never presigned: who has such a URL can use it many times (P2). A PUT
+//     may be, of a key that never becomes a stored blob's (see PresignPut).
 //
 // # Memory
 //

@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"context"
+	"net/url"
 	"strings"
 	"time"
 
@@ -12,11 +13,13 @@ import (
 type Store struct {
 	// Limits bound the requests. Set them before the Store is used.
 	Limits Limits
+	// PublicEndpoint is where clients reach the server, for the requests that are
+	// presigned for them; nil if that is where the Store does. Set it before use.
+	PublicEndpoint *url.URL
 
-	client  Client
-	prefix  string // empty, or with a slash at its end
-	budget  *Budget
-	maxCopy int64
+	client Client
+	prefix string // empty, or with a slash at its end
+	budget *Budget
 }
 
 var _ blobstore.Store = (*Store)(nil)
@@ -27,7 +30,7 @@ func New(client Client, prefix string, budget *Budget) *Store {
 	if prefix = strings.Trim(prefix, "/"); prefix != "" {
 		prefix += "/"
 	}
-	return &Store{client: client, prefix: prefix, budget: budget, maxCopy: MaxCopy}
+	return &Store{client: client, prefix: prefix, budget: budget}
 }
 
 // Close implements io.Closer; there is nothing to close.

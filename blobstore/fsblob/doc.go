@@ -18,7 +18,9 @@
 // # What survives a crash
 //
 //  1. A blob whose upload was acknowledged (P1): its bytes are fsynced, then it
-//     gets its name, then the folder is fsynced, then the answer goes out.
+//     gets its name, then the folder is fsynced, then the answer goes out. Where
+//     several small uploads wait for the disk they get their names first, and one
+//     syncfs for all of them makes bytes and names durable before the answers.
 //  2. A deletion that was acknowledged (P5): its folder is fsynced too.
 //  3. A .part file of each upload that was cut off. It can never be opened as a
 //     blob; the next sweep removes it, once it is old enough to be nobody's.

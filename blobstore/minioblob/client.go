@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"mayfly/blobstore/bucket"
 )
@@ -20,6 +21,7 @@ type client struct {
 	core           *minio.Core
 	bucket, region string
 	create         bool
+	keys           *credentials.Credentials // sign what clients send
 }
 
 var _ bucket.Client = (*client)(nil)

@@ -135,7 +135,7 @@ func newClient(cfg Config, keys Credentials) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{core: core, bucket: cfg.Bucket, region: cfg.Region, create: cfg.Create}, nil
+	return &client{core: core, bucket: cfg.Bucket, region: cfg.Region, create: cfg.Create, keys: chain}, nil
 }
 
 // exists asks for the bucket, and makes it if that was wanted.

@@ -22,6 +22,9 @@ type client struct {
 	base   *url.URL // of the bucket
 	// checksums: a CRC-32 goes with each body, and with the parts of an upload.
 	checksums bool
+	// asksAll: uploads below a folder are picked from those of the whole bucket. MinIO
+	// takes a prefix for a whole name, and would list none.
+	asksAll bool
 	// slow is for requests that copy: the server answers when it is done.
 	slow func(*s3.Options)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -98,6 +99,9 @@ func merge(page *s3.ListObjectVersionsOutput) []bucket.Object {
 func (c *client) Uploads(ctx context.Context, prefix string) iter.Seq2[bucket.Upload, error] {
 	return func(yield func(bucket.Upload, error) bool) {
 		in := &s3.ListMultipartUploadsInput{Bucket: &c.bucket, Prefix: &prefix}
+		if c.asksAll && strings.HasSuffix(prefix, "/") {
+			in.Prefix = nil
+		}
 		for {
 			page, cancel := context.WithTimeout(ctx, pageTimeout)
 			out, err := c.api.ListMultipartUploads(page, in)
@@ -107,6 +111,9 @@ func (c *client) Uploads(ctx context.Context, prefix string) iter.Seq2[bucket.Up
 				return
 			}
 			for _, u := range out.Uploads {
+				if !strings.HasPrefix(aws.ToString(u.Key), prefix) {
+					continue
+				}
 				if !yield(bucket.Upload{Name: aws.ToString(u.Key), ID: aws.ToString(u.UploadId), BegunAt: aws.ToTime(u.Initiated)}, nil) {
 					return
 				}

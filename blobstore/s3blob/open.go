@@ -89,6 +89,7 @@ func newClient(ctx context.Context, l location, credentials Credentials) (*clien
 		bucket:    l.bucket,
 		base:      &at.URI,
 		checksums: options.RequestChecksumCalculation == aws.RequestChecksumCalculationWhenSupported,
+		asksAll:   l.endpoint != "",
 		slow:      func(o *s3.Options) { o.HTTPClient = slow },
 	}, nil
 }

@@ -92,15 +92,24 @@ func TestPlainServer(t *testing.T) {
 
 func TestChosen(t *testing.T) {
 	t.Parallel()
-	all, err := chosen(nil)
-	if err != nil || len(all) != len(scenarios) {
-		t.Errorf("without names: %d scenarios, %v", len(all), err)
+	nothing := func(string) string { return "" }
+	for _, c := range []struct {
+		getenv func(string) string
+		want   int
+	}{{nothing, len(scenarios) - 3}, {func(string) string { return "set" }, len(scenarios)}} {
+		all, err := chosen(nil, c.getenv)
+		if err != nil || len(all) != c.want {
+			t.Errorf("without names: %d scenarios, not %d, %v", len(all), c.want, err)
+		}
 	}
-	two, err := chosen([]string{"small-open", "large-open"})
+	if one, err := chosen([]string{"s3-large"}, nothing); err != nil || len(one) != 1 {
+		t.Errorf("got %v, %v", one, err)
+	}
+	two, err := chosen([]string{"small-open", "large-open"}, nothing)
 	if err != nil || len(two) != 2 || two[0].name != "large-open" || two[1].name != "small-open" {
 		t.Errorf("got %v, %v", two, err)
 	}
-	if _, err := chosen([]string{"small"}); err == nil {
+	if _, err := chosen([]string{"small"}, nothing); err == nil {
 		t.Error("an unknown name is taken")
 	}
 }

@@ -121,6 +121,15 @@ func (l *latencies) timed(do func() error) error {
 	return err
 }
 
+// each is a turn of n operations by as many clients, each of them timed.
+func (l *latencies) each(clients, n int, do func(ctx context.Context, run, i int) error) turn {
+	return func(ctx context.Context, run int) (float64, error) {
+		return float64(n), many(ctx, clients, n, func(ctx context.Context, i int) error {
+			return l.timed(func() error { return do(ctx, run, i) })
+		})
+	}
+}
+
 // quantiles are the median and the 99th percentile in milliseconds.
 func (l *latencies) quantiles() (p50, p99 float64) {
 	if len(l.all) < 2 {

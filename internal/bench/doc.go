@@ -14,5 +14,9 @@
 //     that stood side by side. The runs are shown too.
 //  5. Nothing is left behind, also after an interrupt: no process and no folder.
 //
+// With blobs in MinIO the plain server is MinIO itself, to which minio-go speaks
+// without Mayfly. The two are not apart then: Mayfly's runs have MinIO's work in them,
+// and the client's, on the same machine.
+//
 // It measures and never judges: a missed target is told, and the exit code is 0.
 package main

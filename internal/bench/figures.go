@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -16,7 +17,10 @@ type figure struct {
 	Mayfly float64 `json:"mayfly"`
 	// Ratio is the median of Mayfly's runs over the plain ones beside them, with
 	// the Lowest and the Highest. All are 0 where the target is no ratio.
-	Ratio   float64 `json:"ratio,omitempty"`
+	Ratio float64 `json:"ratio,omitempty"`
+	// Added is, in place of the ratio, by how much Mayfly's runs are more than the
+	// plain ones beside them.
+	Added   float64 `json:"added,omitempty"`
 	Lowest  float64 `json:"lowest,omitempty"`
 	Highest float64 `json:"highest,omitempty"`
 	Target  target  `json:"target"`
@@ -28,7 +32,7 @@ type figure struct {
 }
 
 // target is what a figure should be: a ratio of at least AtLeast or, if that is 0,
-// a value below Below.
+// a value below Below. Where both are 0 there is none, and it is met.
 type target struct {
 	AtLeast float64 `json:"at_least,omitempty"`
 	Below   float64 `json:"below,omitempty"`
@@ -43,6 +47,7 @@ const (
 	opens          unit = "opens/s"
 	uploads        unit = "uploads/s"
 	spent          unit = "spends/s"
+	milliseconds   unit = "ms"
 )
 
 func (u unit) format(v float64) string {
@@ -51,6 +56,8 @@ func (u unit) format(v float64) string {
 		return fmt.Sprintf("%.0f MiB/s", v/(1<<20))
 	case bytesResident:
 		return fmt.Sprintf("%.1f MiB", v/(1<<20))
+	case milliseconds:
+		return fmt.Sprintf("%.1f ms", v)
 	}
 	return fmt.Sprintf("%.0f %s", v, u)
 }
@@ -73,11 +80,28 @@ func newFigure(scenario, what string, u unit, plain, mayfly []measurement, atLea
 	return f
 }
 
-// newBound makes a figure of values that should stay below a bound.
+// newAdded makes a figure of latencies of runs that stood side by side: what Mayfly
+// adds to them. It has no target.
+func newAdded(scenario, what string, plain, mayfly []measurement, of func(measurement) float64) figure {
+	var ps, ms, added []float64
+	for i := range plain {
+		ps, ms = append(ps, of(plain[i])), append(ms, of(mayfly[i]))
+		added = append(added, ms[i]-ps[i])
+	}
+	return figure{
+		Scenario: scenario, What: what, Unit: milliseconds, Met: true,
+		Plain: median(ps), Mayfly: median(ms),
+		Added: median(added), Lowest: slices.Min(added), Highest: slices.Max(added),
+		Noisy: noisy(added),
+	}
+}
+
+// newBound makes a figure of values that should stay below a bound. There may be no
+// plain ones.
 func newBound(scenario, what string, u unit, plain, mayfly []float64, below float64) figure {
-	f := figure{
-		Scenario: scenario, What: what, Unit: u, Target: target{Below: below},
-		Plain: median(plain), Mayfly: median(mayfly),
+	f := figure{Scenario: scenario, What: what, Unit: u, Target: target{Below: below}, Mayfly: median(mayfly)}
+	if len(plain) > 0 {
+		f.Plain = median(plain)
 	}
 	f.Met = f.Mayfly < below
 	f.Noisy = noisy(mayfly)
@@ -99,30 +123,51 @@ func noisy(values []float64) bool {
 	return s[n-1-n/4]-s[n/4] > 0.15*median(s)
 }
 
-func (f figure) ratio() string {
-	if f.Ratio == 0 {
+// plain is empty where only Mayfly was measured.
+func (f figure) plain() string {
+	if f.Plain == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%.2f (%.2f to %.2f)", f.Ratio, f.Lowest, f.Highest)
+	return f.Unit.format(f.Plain)
+}
+
+// ratio is also what was added; it is empty if there is neither.
+func (f figure) ratio() string {
+	switch {
+	case f.Added != 0:
+		return fmt.Sprintf("%+.1f ms (%+.1f to %+.1f)", f.Added, f.Lowest, f.Highest)
+	case f.Ratio != 0:
+		return fmt.Sprintf("%.2f (%.2f to %.2f)", f.Ratio, f.Lowest, f.Highest)
+	}
+	return ""
 }
 
 func (f figure) target() string {
-	if f.Target.AtLeast > 0 {
+	switch {
+	case f.Target.AtLeast > 0 && math.Mod(10*f.Target.AtLeast, 1) == 0:
 		return fmt.Sprintf("at least %.1f", f.Target.AtLeast)
+	case f.Target.AtLeast > 0:
+		return fmt.Sprintf("at least %.2f", f.Target.AtLeast)
+	case f.Target.Below > 0:
+		return "below " + f.Unit.format(f.Target.Below)
 	}
-	return "below " + f.Unit.format(f.Target.Below)
+	return "none"
 }
 
 // verdict is said plainly: a missed target is missed.
 func (f figure) verdict() string {
-	s := "missed"
-	if f.Met {
-		s = "met"
+	var s []string
+	switch {
+	case f.Target == target{}:
+	case f.Met:
+		s = append(s, "met")
+	default:
+		s = append(s, "missed")
 	}
 	if f.Noisy {
-		s += ", noisy"
+		s = append(s, "noisy")
 	}
-	return s
+	return strings.Join(s, ", ")
 }
 
 // String tells the figure and its runs, for a person who watches.
@@ -135,7 +180,10 @@ func (f figure) String() string {
 		for i, m := range side.runs {
 			fmt.Fprintf(&s, "  %s %d  %s in %.2f s", side.name, i+1, f.Unit.format(m.PerSecond), m.Seconds)
 			if m.ServerCPU > 0 {
-				fmt.Fprintf(&s, ", its processor time %.2f s, others' %.2f s", m.ServerCPU, m.Others)
+				fmt.Fprintf(&s, ", its processor time %.2f s", m.ServerCPU)
+			}
+			if m.Others > 0 {
+				fmt.Fprintf(&s, ", others' %.2f s", m.Others)
 			}
 			if m.P99 > 0 {
 				fmt.Fprintf(&s, ", half within %.1f ms, 99 %% within %.1f ms", m.P50, m.P99)
@@ -143,10 +191,20 @@ func (f figure) String() string {
 			s.WriteByte('\n')
 		}
 	}
-	fmt.Fprintf(&s, "  %s: plain %s, Mayfly %s", f.What, f.Unit.format(f.Plain), f.Unit.format(f.Mayfly))
-	if f.Ratio > 0 {
-		fmt.Fprintf(&s, ", ratio %s", f.ratio())
+	fmt.Fprintf(&s, "  %s: ", f.What)
+	if plain := f.plain(); plain != "" {
+		fmt.Fprintf(&s, "plain %s, ", plain)
 	}
-	fmt.Fprintf(&s, ", target %s: %s", f.target(), f.verdict())
+	fmt.Fprintf(&s, "Mayfly %s", f.Unit.format(f.Mayfly))
+	switch {
+	case f.Added != 0:
+		s.WriteString(", added " + f.ratio())
+	case f.Ratio != 0:
+		s.WriteString(", ratio " + f.ratio())
+	}
+	fmt.Fprintf(&s, ", target %s", f.target())
+	if verdict := f.verdict(); verdict != "" {
+		s.WriteString(": " + verdict)
+	}
 	return s.String()
 }

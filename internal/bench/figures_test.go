@@ -78,6 +78,39 @@ func TestBound(t *testing.T) {
 	}
 }
 
+func TestAdded(t *testing.T) {
+	t.Parallel()
+	latency := func(values ...float64) []measurement {
+		var runs []measurement
+		for _, v := range values {
+			runs = append(runs, measurement{P50: v})
+		}
+		return runs
+	}
+	f := newAdded("s", "w", latency(2, 4, 8), latency(3, 5.1, 9.15), func(m measurement) float64 { return m.P50 })
+	if want := "  w: plain 4.0 ms, Mayfly 5.1 ms, added +1.1 ms (+1.0 to +1.1), target none"; f.String() != want {
+		t.Errorf("got %q, want %q", f, want)
+	}
+}
+
+func TestTargetText(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		target target
+		want   string
+	}{
+		{target{AtLeast: 0.9}, "at least 0.9"},
+		{target{AtLeast: 0.85}, "at least 0.85"},
+		{target{AtLeast: 3}, "at least 3.0"},
+		{target{Below: 64 << 20}, "below 64.0 MiB"},
+		{target{}, "none"},
+	} {
+		if got := (figure{Unit: bytesResident, Target: c.target}).target(); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.target, got, c.want)
+		}
+	}
+}
+
 func TestLayersAddUp(t *testing.T) {
 	t.Parallel()
 	ls := layersOf([]float64{100, 130, 160, 200})

@@ -101,14 +101,8 @@ func (s *servers) largeUpload(ctx context.Context, r *report) error {
 		},
 		// What was uploaded is deleted again, and the disk left in peace.
 		after: func(ctx context.Context) error {
-			if blob.ID != uuid.Nil {
-				if err := s.unsend(ctx, blob.ID); err != nil {
-					return err
-				}
-				if err := s.purge(ctx); err != nil {
-					return err
-				}
-				blob = created{}
+			if err := s.discard(ctx, &blob); err != nil {
+				return err
 			}
 			return s.removePlain("large")
 		},
@@ -118,6 +112,18 @@ func (s *servers) largeUpload(ctx context.Context, r *report) error {
 	}
 	r.add(newFigure("large-upload", sizeText(body.size)+" upload, one client", bytesPerSecond, plain, mayfly, 0.8))
 	return nil
+}
+
+// discard deletes a blob, if it was uploaded, and forgets it.
+func (s *servers) discard(ctx context.Context, blob *created) error {
+	if blob.ID == uuid.Nil {
+		return nil
+	}
+	if err := s.unsend(ctx, blob.ID); err != nil {
+		return err
+	}
+	*blob = created{}
+	return s.purge(ctx)
 }
 
 // blobPaths finds the file of every blob, as a path below the servers' folder.

@@ -18,6 +18,7 @@ const about = `Measures Mayfly beside a minimal net/http file server, in turn, o
   All scenarios:    go run ./internal/bench
   One, quickly:     go run ./internal/bench --only small-open --runs 3
   On another disk:  go run ./internal/bench --dir /mnt/data
+  With MinIO:       go run ./internal/testenv go run ./internal/bench --only s3-large,s3-small,s3-memory
 
 The figures are only worth something on a real disk (on tmpfs an fsync costs nothing) and on a machine that does
 nothing else: runs that differ much are marked as noisy. All scenarios together take some minutes and up to 20 GiB,
@@ -78,7 +79,7 @@ func (c *command) Validate() error {
 	if c.Runs < 1 {
 		return errors.New("--runs: at least 1")
 	}
-	_, err := chosen(c.Only)
+	_, err := chosen(c.Only, os.Getenv)
 	return err
 }
 
@@ -90,7 +91,7 @@ func (c *command) run(ctx context.Context, t terminal) error {
 }
 
 func (c *command) measure(ctx context.Context, t terminal) (err error) {
-	scenarios, err := chosen(c.Only)
+	scenarios, err := chosen(c.Only, os.Getenv)
 	if err != nil {
 		return err
 	}

@@ -15,9 +15,10 @@ const ticksPerSecond = 100
 // cpuTimes are seconds of processor time since some moment.
 type cpuTimes struct{ server, others float64 }
 
-// readCPU reads what the server took so far, and what everything took that is
-// none of our processes: other programs, other machines on the same host, and
-// also the kernel's own threads, which write to the disk for us.
+// readCPU reads what the server took so far, nothing if it is nil, and what
+// everything took that is none of our processes: other programs, MinIO too, other
+// machines on the same host, and also the kernel's own threads, which write to the
+// disk for us.
 func (s *servers) readCPU(server *process) (cpuTimes, error) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -28,7 +29,13 @@ func (s *servers) readCPU(server *process) (cpuTimes, error) {
 		return cpuTimes{}, err
 	}
 	var c cpuTimes
-	for _, pid := range []int{os.Getpid(), s.plain.pid(), s.mayfly.pid()} {
+	pids := []int{os.Getpid()}
+	for _, p := range []*process{s.plain, s.mayfly} {
+		if p != nil {
+			pids = append(pids, p.pid())
+		}
+	}
+	for _, pid := range pids {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil {
 			return cpuTimes{}, err
@@ -37,7 +44,7 @@ func (s *servers) readCPU(server *process) (cpuTimes, error) {
 		if err != nil {
 			return cpuTimes{}, err
 		}
-		if pid == server.pid() {
+		if server != nil && pid == server.pid() {
 			c.server = own
 		}
 		others -= own

@@ -32,7 +32,7 @@ func (r report) write(w io.Writer) error {
 		fmt.Fprintln(tw, "|---\t|---\t|---:\t|---:\t|---:\t|---:\t|---\t|")
 		for _, f := range r.Figures {
 			fmt.Fprintf(tw, "| %s\t| %s\t| %s\t| %s\t| %s\t| %s\t| %s\t|\n", f.Scenario, f.What,
-				f.Unit.format(f.Plain), f.Unit.format(f.Mayfly), f.ratio(), f.target(), f.verdict())
+				f.plain(), f.Unit.format(f.Mayfly), f.ratio(), f.target(), f.verdict())
 		}
 	}
 	if len(r.Layers) > 0 {

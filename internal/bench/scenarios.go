@@ -11,16 +11,22 @@ import (
 type scenario struct {
 	name, about string
 	run         func(context.Context, *bench, *report) error
+	// needs is a variable of the environment without which the scenario is not
+	// among all of them, and fails if it is asked for; empty if it needs none.
+	needs string
 }
 
 var scenarios = []scenario{
-	{"large-open", "a 1 GiB blob, one client; POST /v1/download beside GET with sendfile", largeOpen},
-	{"large-upload", "a 1 GiB blob in one call, one client; beside io.Copy to a file and a SHA-256, then fsync", largeUpload},
-	{"memory", "the server's resident memory at its peak, with 64 uploads at a time and then 64 downloads", memoryPeak},
-	{"small-open", "64 KiB blobs, 64 clients, each open a spend that is on disk before its first byte; beside GET of the same files", smallOpen},
-	{"small-upload", "64 KiB blobs in one call, 64 and 16 clients: bytes, digest, row and ticket on disk; beside write, fsync, rename, fsync of the folder", smallUpload},
-	{"spends", "64 callers that spend tickets at the database: shared commits beside one commit each", spends},
-	{"layers", "what an open of 64 KiB costs, layer by layer, in one process", layers},
+	{"large-open", "a 1 GiB blob, one client; POST /v1/download beside GET with sendfile", largeOpen, ""},
+	{"large-upload", "a 1 GiB blob in one call, one client; beside io.Copy to a file and a SHA-256, then fsync", largeUpload, ""},
+	{"memory", "the server's resident memory at its peak, with 64 uploads at a time and then 64 downloads", memoryPeak, ""},
+	{"small-open", "64 KiB blobs, 64 clients, each open a spend that is on disk before its first byte; beside GET of the same files", smallOpen, ""},
+	{"small-upload", "64 KiB blobs in one call, 64 and 16 clients: bytes, digest, row and ticket on disk; beside write, fsync, rename, fsync of the folder", smallUpload, ""},
+	{"spends", "64 callers that spend tickets at the database: shared commits beside one commit each", spends, ""},
+	{"layers", "what an open of 64 KiB costs, layer by layer, in one process", layers, ""},
+	{"s3-large", "a 1 GiB blob in MinIO, one client, opened and uploaded in one call; beside minio-go, which sends parts as large as Mayfly's", s3Large, minioVariable},
+	{"s3-small", "64 KiB blobs in MinIO, 16 clients, opened and uploaded in one call, with the latency that Mayfly adds; beside minio-go", s3Small, minioVariable},
+	{"s3-memory", "Mayfly's resident memory at its peak, with 32 uploads of 256 MiB to MinIO at a time and then 32 downloads", s3Memory, minioVariable},
 }
 
 func scenarioHelp() string {
@@ -28,15 +34,20 @@ func scenarioHelp() string {
 	s.WriteString("Scenarios:\n")
 	for _, sc := range scenarios {
 		fmt.Fprintf(&s, "\n  %s: %s.", sc.name, sc.about)
+		if sc.needs != "" {
+			fmt.Fprintf(&s, " Needs %s.", sc.needs)
+		}
 	}
 	return s.String()
 }
 
-// chosen are the scenarios with these names, in their own order; all if there
-// are no names.
-func chosen(names []string) ([]scenario, error) {
+// chosen are the scenarios with these names, in their own order; if there are no
+// names all for which the environment has what they need.
+func chosen(names []string, getenv func(string) string) ([]scenario, error) {
 	if len(names) == 0 {
-		return scenarios, nil
+		return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool {
+			return s.needs != "" && getenv(s.needs) == ""
+		}), nil
 	}
 	for _, name := range names {
 		if !slices.ContainsFunc(scenarios, func(s scenario) bool { return s.name == name }) {

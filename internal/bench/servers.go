@@ -71,8 +71,9 @@ type servers struct {
 	dir string
 
 	plainURL, mayflyURL string
-	plain, mayfly       *process
-	database, blobs     string // Mayfly's flags
+	plain, mayfly       *process // plain is nil where MinIO is in its place
+	database, blobs     string   // Mayfly's flags
+	env                 []string // what only Mayfly knows of the environment
 	key                 string
 	client              *http.Client
 }
@@ -85,30 +86,44 @@ func (b *bench) withServers(ctx context.Context, do func(*servers) error) error 
 	if err != nil {
 		return err
 	}
-	if err = do(s); err != nil && ctx.Err() == nil {
+	return s.use(ctx, do)
+}
+
+// use calls do and stops the servers.
+func (s *servers) use(ctx context.Context, do func(*servers) error) error {
+	defer s.stop()
+	err := do(s)
+	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("%w\nthe last that mayfly logged:\n%s", err, s.mayfly.lastLines())
 	}
-	s.stop()
 	return err
 }
 
 // start starts both servers. Whoever starts them stops them.
 func (b *bench) start(ctx context.Context) (*servers, error) {
-	dir, err := os.MkdirTemp(b.dir, "servers-")
+	s, err := b.newServers()
 	if err != nil {
 		return nil, err
-	}
-	s := &servers{
-		b: b, dir: dir,
-		database: "sqlite://" + filepath.Join(dir, "data", "mayfly.db"),
-		blobs:    "file://" + filepath.Join(dir, "blobs"),
-		client:   newClient(),
 	}
 	if err := errors.Join(s.startPlain(ctx), s.startMayfly(ctx)); err != nil {
 		s.stop()
 		return nil, err
 	}
 	return s, nil
+}
+
+// newServers makes a fresh folder for servers that are to be started.
+func (b *bench) newServers() (*servers, error) {
+	dir, err := os.MkdirTemp(b.dir, "servers-")
+	if err != nil {
+		return nil, err
+	}
+	return &servers{
+		b: b, dir: dir,
+		database: "sqlite://" + filepath.Join(dir, "data", "mayfly.db"),
+		blobs:    "file://" + filepath.Join(dir, "blobs"),
+		client:   newClient(),
+	}, nil
 }
 
 // stop ends both servers.
@@ -127,7 +142,7 @@ func (s *servers) startPlain(ctx context.Context) error {
 		return err
 	}
 	address, w := io.Pipe()
-	if s.plain, err = startProcess(ctx, filepath.Join(s.dir, "plain.log"), w, self, "--serve-plain", s.dir); err != nil {
+	if s.plain, err = startProcess(ctx, filepath.Join(s.dir, "plain.log"), w, nil, self, "--serve-plain", s.dir); err != nil {
 		return fmt.Errorf("start the plain server: %w", err)
 	}
 	go func() {
@@ -150,7 +165,7 @@ func (s *servers) startMayfly(ctx context.Context) error {
 	s.mayflyURL = "http://" + address
 	// Limits that nothing reaches, and not none: counting them is part of the work.
 	const noLimit = "1000000000"
-	s.mayfly, err = startProcess(ctx, filepath.Join(s.dir, "mayfly.log"), nil, s.b.binary, "serve",
+	s.mayfly, err = startProcess(ctx, filepath.Join(s.dir, "mayfly.log"), nil, s.env, s.b.binary, "serve",
 		"--listen", address, "--admin", "off", "--database", s.database, "--blobs", s.blobs,
 		"--rate-per-address", noLimit, "--rate-per-token", noLimit)
 	if err != nil {
@@ -194,7 +209,7 @@ func (s *servers) ready(ctx context.Context) error {
 // purge deletes what is due, as the operator's command does.
 func (s *servers) purge(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, s.b.binary, "purge", "--database", s.database, "--blobs", s.blobs)
-	cmd.Env = environment()
+	cmd.Env = append(environment(), s.env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("mayfly purge: %w\n%s", err, out)
 	}
@@ -230,14 +245,15 @@ type process struct {
 }
 
 // startProcess starts a child whose stderr, and stdout if out is nil, go to a file.
-func startProcess(ctx context.Context, log string, out io.Writer, name string, args ...string) (*process, error) {
+// It has env besides our own environment.
+func startProcess(ctx context.Context, log string, out io.Writer, env []string, name string, args ...string) (*process, error) {
 	f, err := os.Create(log)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = environment(), f, f
+	cmd.Env, cmd.Stdout, cmd.Stderr = append(environment(), env...), f, f
 	if out != nil {
 		cmd.Stdout = out
 	}

@@ -38,11 +38,9 @@ func (s *servers) smallOpen(ctx context.Context, r *report) error {
 	}
 	var l latencies
 	each := func(fetch func(ctx context.Context, blob created, w io.Writer) error) turn {
-		return func(ctx context.Context, run int) (float64, error) {
-			return float64(n), many(ctx, manyClients, n, func(ctx context.Context, i int) error {
-				return l.timed(func() error { return fetchOne(ctx, body, run, blobs[run*n+i], fetch) })
-			})
-		}
+		return l.each(manyClients, n, func(ctx context.Context, run, i int) error {
+			return fetchOne(ctx, body, run, blobs[run*n+i], fetch)
+		})
 	}
 	plain, mayfly, err := s.compare(ctx, comparison{
 		latencies: &l,
@@ -104,19 +102,12 @@ func smallUpload(ctx context.Context, b *bench, r *report) error {
 func (s *servers) smallUpload(ctx context.Context, r *report, clients int) error {
 	body, n := newSmallPayload(), s.b.scaled(uploadsOfRun)
 	var l latencies
-	each := func(do func(ctx context.Context, name string) error) turn {
-		return func(ctx context.Context, run int) (float64, error) {
-			return float64(n), many(ctx, clients, n, func(ctx context.Context, i int) error {
-				return l.timed(func() error { return do(ctx, fmt.Sprintf("%d-%d", run, i)) })
-			})
-		}
-	}
 	plain, mayfly, err := s.compare(ctx, comparison{
 		latencies: &l,
-		plain: each(func(ctx context.Context, name string) error {
-			return s.put(ctx, "small/"+name, body)
+		plain: l.each(clients, n, func(ctx context.Context, run, i int) error {
+			return s.put(ctx, fmt.Sprintf("small/%d-%d", run, i), body)
 		}),
-		mayfly: each(func(ctx context.Context, _ string) error {
+		mayfly: l.each(clients, n, func(ctx context.Context, _, _ int) error {
 			return s.upload(ctx, body, 1, nil)
 		}),
 	})
