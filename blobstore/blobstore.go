@@ -65,6 +65,13 @@ type Store interface {
 	Check(ctx context.Context) error
 }
 
+// Unfinisher is a Store that may not list every unfinished upload, as MinIO does not
+// after a restart, but knows those of one key. A purge asks it.
+type Unfinisher interface {
+	// Unfinished yields the unfinished uploads of key, for Discard.
+	Unfinished(ctx context.Context, key Key) iter.Seq2[Info, error]
+}
+
 // Info describes a blob, or an unfinished upload, as the store sees it.
 type Info struct {
 	// Key is empty for an unfinished upload whose key the store cannot tell.

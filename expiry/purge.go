@@ -187,6 +187,9 @@ func (p *Purge) deleteBytes(ctx context.Context, batch []Due) (doubts []error, d
 			if doubt == nil {
 				doubt = p.absent(ctx, key)
 			}
+			if doubt == nil && batch[i].mayBeUnfinished() {
+				doubt = p.discardUnfinished(ctx, key)
+			}
 			if doubt != nil {
 				doubts[i] = doubt
 				return
@@ -197,6 +200,24 @@ func (p *Purge) deleteBytes(ctx context.Context, batch []Due) (doubts []error, d
 		down = ctx.Err() // it hangs
 	}
 	return doubts, down
+}
+
+// discardUnfinished removes the unfinished uploads of a key, where the store knows
+// them by key: a sweep may never be told of them.
+func (p *Purge) discardUnfinished(ctx context.Context, key blobstore.Key) error {
+	store, ok := p.Blobs.(blobstore.Unfinisher)
+	if !ok {
+		return nil
+	}
+	for info, err := range store.Unfinished(ctx, key) {
+		if err == nil {
+			err = p.Blobs.Discard(ctx, info)
+		}
+		if err != nil {
+			return &blobstore.KeyError{Key: key, Err: err}
+		}
+	}
+	return nil
 }
 
 // absent is nil if the store knows nothing of the key. P5: a store that answers

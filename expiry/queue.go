@@ -66,6 +66,17 @@ type Due struct {
 	Reason string
 }
 
+// The reasons of blobs that were stored when their time came (tickets.Reason).
+const (
+	reasonOpened   = "opened"
+	reasonUnopened = "unopened"
+)
+
+// mayBeUnfinished reports whether an upload of its may have been cut off.
+func (d Due) mayBeUnfinished() bool {
+	return len(d.Keys) > 1 || d.Reason != reasonOpened && d.Reason != reasonUnopened
+}
+
 // Preview is what a purge would erase for one reason.
 type Preview struct {
 	Reason string

@@ -9,7 +9,10 @@
 //	PREFIX/0198c1…9a3f     a blob: the bytes as they were uploaded
 //	an open multipart upload for each large blob on its way, or cut off by a crash
 //
-// Nothing outside of the prefix is ever read, listed or deleted.
+// Nothing outside of the prefix is ever read or deleted. Of servers that cannot list
+// the unfinished uploads below a prefix those of the whole bucket are asked for, and
+// the others passed over. MinIO forgets to list them after a restart, so the purge
+// asks once more by the key of each upload that came to nothing.
 //
 // # What holds
 //

@@ -60,6 +60,23 @@ func (s *Store) list(ctx context.Context, yield func(blobstore.Info, error) bool
 	return nil
 }
 
+// Unfinished implements blobstore.Unfinisher.
+func (s *Store) Unfinished(ctx context.Context, key blobstore.Key) iter.Seq2[blobstore.Info, error] {
+	return func(yield func(blobstore.Info, error) bool) {
+		ctx, cancel := s.Limits.request(ctx)
+		defer cancel()
+		for u, err := range s.client.Uploads(ctx, s.name(key)) {
+			if err != nil {
+				yield(blobstore.Info{}, fmt.Errorf("list the unfinished uploads of %s: %w", key, err))
+				return
+			}
+			if u.Name == s.name(key) && !yield(blobstore.Info{Key: key, ModifiedAt: u.BegunAt, Partial: true, Ref: u.ID}, nil) {
+				return
+			}
+		}
+	}
+}
+
 // recent remembers the names that came last. Versions of one name lie together, but
 // where others write meanwhile not all servers list them so.
 type recent struct{ now, before map[string]struct{} }

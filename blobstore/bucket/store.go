@@ -22,7 +22,10 @@ type Store struct {
 	budget *Budget
 }
 
-var _ blobstore.Store = (*Store)(nil)
+var (
+	_ blobstore.Store      = (*Store)(nil)
+	_ blobstore.Unfinisher = (*Store)(nil)
+)
 
 // New keeps blobs behind client, under prefix, which may be empty. Uploads share the
 // budget.

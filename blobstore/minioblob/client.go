@@ -1,7 +1,6 @@
 package minioblob
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -40,7 +39,9 @@ func sumOf(body []byte) string {
 }
 
 func (c *client) Put(ctx context.Context, name string, body []byte) error {
-	_, err := c.core.PutObject(ctx, c.bucket, name, bytes.NewReader(body), int64(len(body)), "", sumOf(body), fresh())
+	r := newBody(body)
+	defer r.end()
+	_, err := c.core.PutObject(ctx, c.bucket, name, r, int64(len(body)), "", sumOf(body), fresh())
 	return failure(err)
 }
 
@@ -50,7 +51,9 @@ func (c *client) Begin(ctx context.Context, name string) (string, error) {
 }
 
 func (c *client) PutPart(ctx context.Context, name, upload string, number int, body []byte) (string, error) {
-	part, err := c.core.PutObjectPart(ctx, c.bucket, name, upload, number, bytes.NewReader(body), int64(len(body)),
+	r := newBody(body)
+	defer r.end()
+	part, err := c.core.PutObjectPart(ctx, c.bucket, name, upload, number, r, int64(len(body)),
 		minio.PutObjectPartOptions{Sha256Hex: sumOf(body)})
 	return part.ETag, failure(err)
 }

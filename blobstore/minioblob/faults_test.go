@@ -8,10 +8,14 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
+	"mayfly/blobstore"
 	"mayfly/blobstore/bucket"
 	"mayfly/blobstore/minioblob"
 	"mayfly/expiry"
@@ -320,5 +324,67 @@ func TestStalledReader(t *testing.T) {
 	}
 	if err := world.Empty(t.Context(), h.direct); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLostAnswer: an upload whose answer was lost, and that the SDK sends again, finds
+// its own object in its way. That is a success: the caller would else send it all again.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	for _, op := range []faultproxy.Op{faultproxy.PutObject, faultproxy.CompleteMultipartUpload} {
+		h := newHouse(t, "MAYFLY_TEST_MINIO", false)
+		h.proxy.Fail(faultproxy.Nth(op, 1, faultproxy.EffectThenTimeout(0)))
+		if n := len(h.uploads()); n != 2 {
+			t.Errorf("%s: %d of 2 uploads succeed, although only an answer was lost", op, n)
+		}
+		h.proxy.Fail(nil)
+		h.keepsPromises()
+	}
+}
+
+// TestCutOffUpload: a process died while it sent the parts of a blob. The purge alone
+// removes them, by the record of the attempt: MinIO would not list them to a sweep
+// after a restart of its own.
+func TestCutOffUpload(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "MAYFLY_TEST_MINIO", false)
+	id := uuid.Must(uuid.NewV7())
+	key := blobstore.Key(strings.ReplaceAll(id.String(), "-", "") + "-0123456789abcdef")
+	due := h.clock().Add(time.Hour)
+	if err := h.db.Reserve(t.Context(), []tickets.Attempt{{ID: id, Key: key, Due: due}}); err != nil {
+		t.Fatal(err)
+	}
+	in, out := io.Pipe()
+	ctx, die := context.WithCancel(t.Context())
+	ended := make(chan error)
+	h.proxy.Fail(faultproxy.Always(faultproxy.AbortMultipartUpload, faultproxy.SlowDown)) // the dead abort nothing
+	go func() { ended <- h.Blobs.Put(ctx, key, in, 2*bucket.PartSize) }()
+	if _, err := out.Write(make([]byte, bucket.PartSize+1)); err != nil {
+		t.Fatal(err)
+	}
+	die()
+	out.Close()
+	if err := <-ended; err == nil {
+		t.Fatal("the upload was not cut off")
+	}
+	h.proxy.Fail(nil)
+	unfinished := func() (n int) {
+		for _, err := range h.direct.Unfinished(t.Context(), key) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		return n
+	}
+	if unfinished() != 1 {
+		t.Fatalf("%d unfinished uploads, want the one that was cut off", unfinished())
+	}
+	h.forward(2 * time.Hour)
+	if err := h.purges(); err != nil {
+		t.Error(err)
+	}
+	if unfinished() != 0 {
+		t.Error("the parts remain (P5)")
 	}
 }

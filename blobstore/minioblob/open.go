@@ -98,8 +98,10 @@ func Open(cfg Config, keys Credentials, budget *bucket.Budget) (*bucket.Store, e
 }
 
 const (
-	dialTimeout   = 10 * time.Second
-	answerTimeout = time.Minute
+	dialTimeout = 10 * time.Second
+	// answerTimeout is for a server that moves 5 GiB before it answers; all else ends
+	// earlier, by bucket.Limits.
+	answerTimeout = 10 * time.Minute
 	idleTimeout   = time.Minute
 	// maxIdle is how many connections wait for the next request.
 	maxIdle = 256

@@ -23,7 +23,8 @@ type client struct {
 	// checksums: a CRC-32 goes with each body, and with the parts of an upload.
 	checksums bool
 	// asksAll: uploads below a folder are picked from those of the whole bucket. MinIO
-	// takes a prefix for a whole name, and would list none.
+	// takes a prefix for a whole name, and would list none; of the whole bucket it lists
+	// those that were begun since it started, and after a day it removes the rest.
 	asksAll bool
 	// slow is for requests that copy: the server answers when it is done.
 	slow func(*s3.Options)

@@ -217,7 +217,7 @@ func TestBucketSettings(t *testing.T) {
 func TestVersionsAreInOrder(t *testing.T) {
 	everySetup(t, func(t *testing.T, s setup) {
 		if s.versioning != types.BucketVersioningStatusEnabled {
-			t.Skip("only a bucket with versions has them")
+			return // it has none
 		}
 		c := s.client(t)
 		names := []string{"a", "a-b", "b"}
