@@ -97,16 +97,67 @@ func (s *Store) putParts(ctx context.Context, name string, r io.Reader, size int
 			s.abort(ctx, name, upload)
 		}
 	}()
-	var etags []string
-	for offset := int64(0); offset < size; offset += PartSize {
-		n := min(PartSize, size-offset)
-		etag, err := s.putPart(ctx, name, upload, len(etags)+1, r, n, offset+n == size)
-		if err != nil {
-			return err
-		}
-		etags = append(etags, etag)
+	etags, err := s.sendParts(ctx, name, upload, r, size)
+	if err != nil {
+		return err
 	}
 	return s.complete(ctx, name, upload, size, etags)
+}
+
+// sendParts reads a part while the one before it is sent. The last part is sent only
+// after the body was read to its end, where a DigestReader says whether it is the
+// right one.
+func (s *Store) sendParts(ctx context.Context, name, upload string, r io.Reader, size int64) (etags []string, err error) {
+	type sent struct {
+		etag string
+		err  error
+	}
+	var sending chan sent // nil: no part is on its way
+	arrived := func() error {
+		if sending == nil {
+			return nil
+		}
+		part := <-sending
+		sending = nil
+		etags = append(etags, part.etag)
+		return part.err
+	}
+	// Whoever aborts the upload must find no part on its way.
+	defer func() {
+		if lateErr := arrived(); err == nil {
+			err = lateErr
+		}
+	}()
+	number := 0
+	for offset := int64(0); offset < size; offset += PartSize {
+		n := min(PartSize, size-offset)
+		buffer, back, err := s.budget.take(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		if err = fill(ctx, r, buffer, offset+n == size); err == nil {
+			err = arrived()
+		}
+		if err != nil {
+			back()
+			return nil, err
+		}
+		number++
+		done, part := make(chan sent, 1), number
+		sending = done
+		go func() {
+			defer back()
+			etag, err := s.putPart(ctx, name, upload, part, buffer)
+			done <- sent{etag, err}
+		}()
+	}
+	return etags, nil
+}
+
+func (s *Store) putPart(ctx context.Context, name, upload string, number int, body []byte) (string, error) {
+	ctx, cancel := s.Limits.transfer(ctx)
+	defer cancel()
+	return s.client.PutPart(ctx, name, upload, number, body)
 }
 
 func (s *Store) begin(ctx context.Context, name string) (string, error) {
@@ -124,22 +175,6 @@ func (s *Store) complete(ctx context.Context, name, upload string, size int64, e
 		return nil
 	}
 	return s.settle(ctx, err, name, size, tagOfParts(etags))
-}
-
-// putPart reads the next n bytes, and sends them. The last part is sent only after
-// the body was read to its end, where a DigestReader says whether it is the right one.
-func (s *Store) putPart(ctx context.Context, name, upload string, number int, r io.Reader, n int64, last bool) (string, error) {
-	buffer, back, err := s.budget.take(ctx, n)
-	if err != nil {
-		return "", err
-	}
-	defer back()
-	if err := fill(ctx, r, buffer, last); err != nil {
-		return "", err
-	}
-	ctx, cancel := s.Limits.transfer(ctx)
-	defer cancel()
-	return s.client.PutPart(ctx, name, upload, number, buffer)
 }
 
 // abort frees the parts of an upload that failed. What it cannot do now the sweep does.

@@ -87,7 +87,7 @@ func TestAdded(t *testing.T) {
 		}
 		return runs
 	}
-	f := newAdded("s", "w", latency(2, 4, 8), latency(3, 5.1, 9.15), func(m measurement) float64 { return m.P50 })
+	f := newAdded("s", "w", latency(2, 4, 8), latency(3, 5.1, 9.11), func(m measurement) float64 { return m.P50 })
 	if want := "  w: plain 4.0 ms, Mayfly 5.1 ms, added +1.1 ms (+1.0 to +1.1), target none"; f.String() != want {
 		t.Errorf("got %q, want %q", f, want)
 	}

@@ -12,7 +12,8 @@ const (
 )
 
 // s3Memory takes Mayfly's resident memory at its peak. It is one run of each: they
-// are long, and what counts is the most.
+// are long, and what counts is the most. Each has a fresh process: what uploads leave
+// resident is not the downloads'.
 func s3Memory(ctx context.Context, b *bench, r *report) error {
 	return b.withBucket(ctx, func(s *servers, _ direct) error { return s.s3Peaks(ctx, r) })
 }
@@ -27,6 +28,9 @@ func (s *servers) s3Peaks(ctx context.Context, r *report) error {
 		{"uploads", func(ctx context.Context, i int) error { return s.upload(ctx, body, 1, &blobs[i]) }},
 		{"downloads", func(ctx context.Context, i int) error { return s.open(ctx, blobs[i].Tickets[0].Token, io.Discard) }},
 	} {
+		if err := s.restartMayfly(ctx); err != nil {
+			return err
+		}
 		m, err := peakDuring(s.mayfly, func() error { return many(ctx, s3Parallel, s3Parallel, stage.do) })
 		if err != nil {
 			return err

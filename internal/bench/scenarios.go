@@ -11,8 +11,8 @@ import (
 type scenario struct {
 	name, about string
 	run         func(context.Context, *bench, *report) error
-	// needs is a variable of the environment without which the scenario is not
-	// among all of them, and fails if it is asked for; empty if it needs none.
+	// needs is a variable that internal/testenv sets, without which the scenario is
+	// not among all of them, and cannot be asked for; empty if it needs none.
 	needs string
 }
 
@@ -27,6 +27,11 @@ var scenarios = []scenario{
 	{"s3-large", "a 1 GiB blob in MinIO, one client, opened and uploaded in one call; beside minio-go, which sends parts as large as Mayfly's", s3Large, minioVariable},
 	{"s3-small", "64 KiB blobs in MinIO, 16 clients, opened and uploaded in one call, with the latency that Mayfly adds; beside minio-go", s3Small, minioVariable},
 	{"s3-memory", "Mayfly's resident memory at its peak, with 32 uploads of 256 MiB to MinIO at a time and then 32 downloads", s3Memory, minioVariable},
+}
+
+// possible reports whether the environment has what the scenario needs.
+func (s scenario) possible(getenv func(string) string) bool {
+	return s.needs == "" || getenv(s.needs) != ""
 }
 
 func scenarioHelp() string {
@@ -46,7 +51,7 @@ func scenarioHelp() string {
 func chosen(names []string, getenv func(string) string) ([]scenario, error) {
 	if len(names) == 0 {
 		return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool {
-			return s.needs != "" && getenv(s.needs) == ""
+			return !s.possible(getenv)
 		}), nil
 	}
 	for _, name := range names {
@@ -58,7 +63,15 @@ func chosen(names []string, getenv func(string) string) ([]scenario, error) {
 			return nil, fmt.Errorf("--only: %q is none of %s", name, strings.Join(all, ", "))
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool {
-		return !slices.Contains(names, s.name)
-	}), nil
+	var these []scenario
+	for _, s := range scenarios {
+		switch {
+		case !slices.Contains(names, s.name):
+		case s.possible(getenv):
+			these = append(these, s)
+		default:
+			return nil, fmt.Errorf("--only: %s needs %s: start it with go run ./internal/testenv go run ./internal/bench --only %[1]s", s.name, s.needs)
+		}
+	}
+	return these, nil
 }

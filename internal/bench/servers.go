@@ -179,6 +179,12 @@ func (s *servers) startMayfly(ctx context.Context) error {
 	return err
 }
 
+// restartMayfly puts a fresh process in the place of Mayfly's.
+func (s *servers) restartMayfly(ctx context.Context) error {
+	s.mayfly.stop()
+	return s.startMayfly(ctx)
+}
+
 // awaitReady returns when Mayfly answers that it is ready.
 func (s *servers) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
