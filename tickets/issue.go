@@ -35,7 +35,9 @@ type Request struct {
 type Issued struct {
 	Blob Blob
 	// Grant lets a client upload the bytes; zero if they are here already.
-	Grant   Token
+	Grant Token
+	// Direct is how a client may bring the bytes to the blob store itself; nil if not.
+	Direct  *Direct
 	Tickets []IssuedTicket
 }
 
@@ -46,16 +48,27 @@ type IssuedTicket struct {
 }
 
 // Announce records a blob whose bytes a client will upload with the grant. Fails
-// with *FieldError, *TooLargeError or *StoreError; then nothing is kept.
+// with *FieldError, *TooLargeError or *StoreError; then nobody can upload anything.
 func (s *Service) Announce(ctx context.Context, r Request) (Issued, error) {
 	terms, err := s.termsOf(ctx, r)
 	if err != nil {
 		return Issued{}, err
 	}
 	issued := prepare(r, terms, newID(), s.now())
-	issued.Grant = NewToken(KindGrant, issued.Blob.ID)
-	if err := s.Store.Begin(ctx, issued.Blob, rows(issued.Tickets), issued.Grant.Hash()); err != nil {
+	b := issued.Blob
+	issued.Grant = NewToken(KindGrant, b.ID)
+	if issued.Direct, err = s.direct(ctx, b, issued.Grant); err != nil {
+		return Issued{}, err
+	}
+	if err := s.Store.Begin(ctx, b, rows(issued.Tickets), issued.Grant.Hash()); err != nil {
 		return Issued{}, &StoreError{"record the blob", err}
+	}
+	if issued.Direct == nil {
+		return issued, nil
+	}
+	// On record before anybody can put a byte (P5).
+	if err := s.Store.BeginAttempt(ctx, b.ID, directKey(issued.Grant), b.UploadUntil, b.CreatedAt); err != nil {
+		return Issued{}, &StoreError{"record the upload", err}
 	}
 	return issued, nil
 }

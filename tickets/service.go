@@ -31,12 +31,16 @@ type Service struct {
 	// Policies resolves a policy's name, empty for the default, to its terms. ok is
 	// false for a name that a tenant cannot use.
 	Policies func(ctx context.Context, tenant, name string) (t Terms, ok bool, err error)
+	// Direct lets clients bring bytes to the blob store themselves, if it is a
+	// blobstore.Presigner.
+	Direct bool
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 
 	transfers    transfers
 	contests     contests
 	reservations reservations
+	completions  completions
 }
 
 func (s *Service) now() time.Time {

@@ -27,23 +27,17 @@ func (e *BodyError) Unwrap() error { return e.Err }
 // blobstore.ErrSize, blobstore.ErrDigest, *BodyError or *StoreError; then nothing
 // of the body is kept, and unless the first five say otherwise it may be sent again.
 func (s *Service) Upload(ctx context.Context, grant Token, body io.Reader, length int64) (Blob, error) {
-	b, err := s.Store.FindGrant(ctx, grant.ID(), grant.Hash())
-	if err != nil {
-		return Blob{}, known(err, "find the upload", ErrUnknownGrant)
-	}
-	now := s.now()
+	b, err := s.granted(ctx, grant)
 	switch {
-	case b.State == BlobStored:
-		return Blob{}, ErrAlreadyStored
-	case b.State != BlobPending || !now.Before(b.UploadUntil):
-		return Blob{}, ErrTooLate
+	case err != nil:
+		return Blob{}, err
 	case length > b.Size:
 		return Blob{}, &TooLargeError{length, b.Size}
 	case length < b.Size:
 		return Blob{}, fmt.Errorf("%w: %d bytes, not %d", blobstore.ErrSize, length, b.Size)
 	}
 	key := newKey(b.ID)
-	if err := s.Store.BeginAttempt(ctx, b.ID, key, b.UploadUntil, now); err != nil {
+	if err := s.Store.BeginAttempt(ctx, b.ID, key, b.UploadUntil, s.now()); err != nil {
 		return Blob{}, known(err, "record the upload", ErrTooLate)
 	}
 	sum, err := s.receive(ctx, b, key, body)
@@ -54,6 +48,21 @@ func (s *Service) Upload(ctx context.Context, grant Token, body io.Reader, lengt
 	err = s.Store.Commit(ctx, Commit{ID: b.ID, Key: key, SHA256: sum, Now: b.StoredAt, Expires: b.ExpiresAt})
 	if err := s.recorded(ctx, b, err); err != nil {
 		return Blob{}, err
+	}
+	return b, nil
+}
+
+// granted is the pending blob that a grant is for. Fails with ErrUnknownGrant,
+// ErrAlreadyStored, ErrTooLate or *StoreError.
+func (s *Service) granted(ctx context.Context, grant Token) (Blob, error) {
+	b, err := s.Store.FindGrant(ctx, grant.ID(), grant.Hash())
+	switch {
+	case err != nil:
+		return Blob{}, known(err, "find the upload", ErrUnknownGrant)
+	case b.State == BlobStored:
+		return Blob{}, ErrAlreadyStored
+	case b.State != BlobPending || !s.now().Before(b.UploadUntil):
+		return Blob{}, ErrTooLate
 	}
 	return b, nil
 }
@@ -165,6 +174,10 @@ func (s *Service) discard(ctx context.Context, id uuid.UUID, key blobstore.Key) 
 func newKey(blob uuid.UUID) blobstore.Key {
 	var attempt [8]byte
 	rand.Read(attempt[:])
+	return attemptKey(blob, attempt)
+}
+
+func attemptKey(blob uuid.UUID, attempt [8]byte) blobstore.Key {
 	return blobstore.Key(hex.EncodeToString(blob[:]) + "-" + hex.EncodeToString(attempt[:]))
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"mayfly/expiry"
@@ -36,6 +37,9 @@ type serveFlags struct {
 	BehindProxy bool   `env:"MAYFLY_BEHIND_PROXY" help:"A proxy in front ends TLS: listen beyond loopback without it, and believe X-Forwarded-For and -Proto."`
 	PublicURL   string `name:"public-url" env:"MAYFLY_PUBLIC_URL" placeholder:"URL" help:"How clients reach the API, for upload addresses; taken from each request if not set."`
 
+	DirectUploads  bool   `env:"MAYFLY_DIRECT_UPLOADS" help:"Let clients bring announced bytes straight to the bucket, by presigned PUT. Needs a store that can presign: minio://."`
+	DirectEndpoint string `env:"MAYFLY_DIRECT_ENDPOINT" placeholder:"URL" help:"With --direct-uploads: how clients reach the S3 server, as https://s3.example.org; as Mayfly does if not set."`
+
 	PurgeSchedule string `env:"MAYFLY_PURGE_SCHEDULE" default:"@every 1m" placeholder:"CRON" help:"When to delete what is due: five cron fields or @every, in UTC ('${default}')."`
 	SweepSchedule string `env:"MAYFLY_SWEEP_SCHEDULE" default:"17 3 * * *" placeholder:"CRON" help:"When to remove what has no owner ('${default}')."`
 
@@ -53,6 +57,7 @@ type serveConfig struct {
 	ratePerAddress, ratePerToken, maxConnections int
 	drainTimeout                                 time.Duration
 	publicURL                                    string
+	directEndpoint                               *url.URL
 }
 
 // limits are the API's, where a negative number means none and 0 the default.
@@ -89,6 +94,16 @@ func (f serveFlags) parse() (serveConfig, error) {
 			fault("public-url", fmt.Errorf("%q is not like https://media.example.org", f.PublicURL))
 		}
 		c.publicURL = f.PublicURL
+	}
+	if f.DirectEndpoint != "" {
+		u, err := url.Parse(f.DirectEndpoint)
+		switch {
+		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
+			fault("direct-endpoint", fmt.Errorf("%q is not like https://s3.example.org", redactedURL(f.DirectEndpoint)))
+		case !f.DirectUploads:
+			fault("direct-endpoint", errors.New("it means nothing without --direct-uploads"))
+		}
+		c.directEndpoint = u
 	}
 	c.ratePerAddress = parseCount(f.RatePerAddress, 0, "rate-per-address", fault)
 	c.ratePerToken = parseCount(f.RatePerToken, 0, "rate-per-token", fault)

@@ -28,6 +28,13 @@ func (w *written) Write(p []byte) (int, error) {
 	return w.text.Write(p)
 }
 
+// got is what was written, and in how many writes.
+func (w *written) got() (text string, times int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String(), w.times
+}
+
 func TestLogLinesAreWrittenTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w written
@@ -38,28 +45,30 @@ func TestLogLinesAreWrittenTogether(t *testing.T) {
 		for range 3 {
 			log.With("a", 1).WithGroup("g").Info("line", "b", 2)
 		}
-		if w.times != 0 {
-			t.Errorf("%d writes at once: %s", w.times, w.text.String())
+		if text, times := w.got(); times != 0 {
+			t.Errorf("%d writes at once: %s", times, text)
 		}
 		time.Sleep(heldFor)
 		synctest.Wait()
-		if n := strings.Count(w.text.String(), "msg=line a=1 g.b=2\n"); n != 3 || w.times != 1 {
-			t.Errorf("after %v: %d lines in %d writes: %s", heldFor, n, w.times, w.text.String())
+		text, times := w.got()
+		if n := strings.Count(text, "msg=line a=1 g.b=2\n"); n != 3 || times != 1 {
+			t.Errorf("after %v: %d lines in %d writes: %s", heldFor, n, times, text)
 		}
 
 		// What somebody may be waiting for, or what may be the last, does not wait.
 		log.Info("before it")
 		log.Warn("a warning")
-		if !strings.Contains(w.text.String(), "before it") || !strings.HasSuffix(w.text.String(), "msg=\"a warning\"\n") {
-			t.Errorf("a warning waits: %s", w.text.String())
+		if text, _ := w.got(); !strings.Contains(text, "before it") || !strings.HasSuffix(text, "msg=\"a warning\"\n") {
+			t.Errorf("a warning waits: %s", text)
 		}
 		log.Info("the last")
-		if err := closeLog(); err != nil || !strings.HasSuffix(w.text.String(), "msg=\"the last\"\n") {
-			t.Errorf("close: %v: %s", err, w.text.String())
+		err = closeLog()
+		if text, _ := w.got(); err != nil || !strings.HasSuffix(text, "msg=\"the last\"\n") {
+			t.Errorf("close: %v: %s", err, text)
 		}
 		log.Info("later still")
-		if !strings.HasSuffix(w.text.String(), "msg=\"later still\"\n") {
-			t.Errorf("a line behind close waits: %s", w.text.String())
+		if text, _ := w.got(); !strings.HasSuffix(text, "msg=\"later still\"\n") {
+			t.Errorf("a line behind close waits: %s", text)
 		}
 		time.Sleep(time.Minute)
 	})

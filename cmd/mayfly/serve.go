@@ -34,7 +34,7 @@ func (c *serveCmd) Run(ctx context.Context, t terminal) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeLog()) }()
-	makeHeadroom()
+	defer makeHeadroom()()
 	useProcessors()
 
 	s, err := openService(ctx, c.storeFlags, log, nil)
@@ -44,6 +44,11 @@ func (c *serveCmd) Run(ctx context.Context, t terminal) (err error) {
 	defer func() { err = errors.Join(err, s.close()) }()
 	if err := s.firstKey(ctx, c.Database); err != nil {
 		return err
+	}
+	if c.DirectUploads {
+		if err := s.allowDirect(ctx, c.Blobs, cfg.directEndpoint); err != nil {
+			return err
+		}
 	}
 	schedule, err := s.schedule(c.PurgeSchedule, c.SweepSchedule)
 	if err != nil {

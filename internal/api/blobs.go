@@ -46,6 +46,15 @@ func (e *endpoints) announce(ctx context.Context, body openapi.NewBlob) (openapi
 		},
 		ExpiresAt: issued.Blob.UploadUntil,
 	}
+	if d := issued.Direct; d != nil {
+		complete, err := e.publicURL(c.in, "/v1/uploads/complete")
+		if err != nil {
+			return nil, err
+		}
+		answer.Direct = &openapi.DirectUpload{
+			Method: "PUT", URL: d.URL.Reveal(), Headers: d.Headers, ExpiresAt: d.ExpiresAt, CompleteURL: complete,
+		}
+	}
 	return e.createdBlob(answer), nil
 }
 

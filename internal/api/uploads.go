@@ -19,9 +19,7 @@ func (e *endpoints) UploadBlob(ctx context.Context, request openapi.UploadBlobRe
 	if err != nil {
 		return nil, err
 	}
-	return openapi.UploadBlob200JSONResponse{
-		ID: b.ID, State: openapi.BlobState(b.State), Size: b.Size, Sha256: b.SHA256.String(), ExpiresAt: b.ExpiresAt,
-	}, nil
+	return openapi.UploadBlob200JSONResponse(uploaded(b)), nil
 }
 
 // upload counts a transfer of bytes to us.
@@ -35,4 +33,22 @@ func (e *endpoints) upload(c *call, receive func() error) error {
 	}
 	e.metrics.Upload(metrics.OutcomeStored)
 	return nil
+}
+
+// CompleteUpload is POST /v1/uploads/complete.
+func (e *endpoints) CompleteUpload(ctx context.Context, _ openapi.CompleteUploadRequestObject) (openapi.CompleteUploadResponseObject, error) {
+	c := callOf(ctx)
+	b, err := e.Tickets.Complete(ctx, c.token)
+	if err != nil {
+		e.metrics.Upload(c.outcome(err))
+		return nil, err
+	}
+	e.metrics.Upload(metrics.OutcomeStored)
+	return openapi.CompleteUpload200JSONResponse(uploaded(b)), nil
+}
+
+func uploaded(b tickets.Blob) openapi.Uploaded {
+	return openapi.Uploaded{
+		ID: b.ID, State: openapi.BlobState(b.State), Size: b.Size, Sha256: b.SHA256.String(), ExpiresAt: b.ExpiresAt,
+	}
 }

@@ -27,7 +27,7 @@ var (
 	}
 	uploadOutcomes = []string{
 		OutcomeStored, OutcomeClientGone,
-		"invalid_request", "unknown_grant", "already_stored", "too_late", "too_large", "size_mismatch",
+		"invalid_request", "unknown_grant", "already_stored", "not_uploaded", "too_late", "too_large", "size_mismatch",
 		"digest_mismatch", "body_timeout", "unavailable", "insufficient_storage", "internal",
 	}
 	purgeReasons = []string{"unopened", "opened", "unsent", "not_uploaded"}

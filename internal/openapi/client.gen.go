@@ -118,6 +118,10 @@ type ClientInterface interface {
 	//
 	// A request may shorten its policy's deadline (`expires_in`), never lengthen it.
 	//
+	// Where the server runs with `--direct-uploads`, and the announcement has a `sha256` and a size of 5 GiB at the
+	// most, the answer also holds `direct`: a presigned request with which the client brings the bytes to the blob
+	// store itself. It stores nothing before `POST /v1/uploads/complete`. `upload` can be used as well.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/blobs (the `CreateBlob` operationId).
@@ -130,6 +134,10 @@ type ClientInterface interface {
 	// rest, and the answer comes when they are on stable storage. After any error nothing is kept.
 	//
 	// A request may shorten its policy's deadline (`expires_in`), never lengthen it.
+	//
+	// Where the server runs with `--direct-uploads`, and the announcement has a `sha256` and a size of 5 GiB at the
+	// most, the answer also holds `direct`: a presigned request with which the client brings the bytes to the blob
+	// store itself. It stores nothing before `POST /v1/uploads/complete`. `upload` can be used as well.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -226,6 +234,19 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /v1/uploads (the `UploadBlob` operationId).
 	UploadBlobWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CompleteUpload Say that the bytes were brought to the blob store
+	//
+	// After the `PUT` of `direct` has succeeded. The bytes are copied to where the presigned request does not reach,
+	// read, and held against size and SHA-256; the answer comes when the blob is stored, which takes longer the
+	// larger it is. No ticket opens before.
+	//
+	// 409 `not_uploaded` means that nothing was put yet. After 422 nothing is kept: the `PUT` of `direct` may be
+	// repeated until it expires, or the bytes sent to `PUT /v1/uploads`. After 503 and 507 the call may be repeated;
+	// a repetition after the blob was stored is 409 `already_stored`.
+	//
+	// Corresponds with POST /v1/uploads/complete (the `CompleteUpload` operationId).
+	CompleteUpload(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // GetHealth Whether the process lives
@@ -283,6 +304,10 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 //
 // A request may shorten its policy's deadline (`expires_in`), never lengthen it.
 //
+// Where the server runs with `--direct-uploads`, and the announcement has a `sha256` and a size of 5 GiB at the
+// most, the answer also holds `direct`: a presigned request with which the client brings the bytes to the blob
+// store itself. It stores nothing before `POST /v1/uploads/complete`. `upload` can be used as well.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/blobs (the `CreateBlob` operationId).
@@ -305,6 +330,10 @@ func (c *Client) CreateBlobWithBody(ctx context.Context, params *CreateBlobParam
 // rest, and the answer comes when they are on stable storage. After any error nothing is kept.
 //
 // A request may shorten its policy's deadline (`expires_in`), never lengthen it.
+//
+// Where the server runs with `--direct-uploads`, and the announcement has a `sha256` and a size of 5 GiB at the
+// most, the answer also holds `direct`: a presigned request with which the client brings the bytes to the blob
+// store itself. It stores nothing before `POST /v1/uploads/complete`. `upload` can be used as well.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -512,6 +541,29 @@ func (c *Client) HeadTicket(ctx context.Context, reqEditors ...RequestEditorFn) 
 // Corresponds with PUT /v1/uploads (the `UploadBlob` operationId).
 func (c *Client) UploadBlobWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUploadBlobRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CompleteUpload Say that the bytes were brought to the blob store
+//
+// After the `PUT` of `direct` has succeeded. The bytes are copied to where the presigned request does not reach,
+// read, and held against size and SHA-256; the answer comes when the blob is stored, which takes longer the
+// larger it is. No ticket opens before.
+//
+// 409 `not_uploaded` means that nothing was put yet. After 422 nothing is kept: the `PUT` of `direct` may be
+// repeated until it expires, or the bytes sent to `PUT /v1/uploads`. After 503 and 507 the call may be repeated;
+// a repetition after the blob was stored is 409 `already_stored`.
+//
+// Corresponds with POST /v1/uploads/complete (the `CompleteUpload` operationId).
+func (c *Client) CompleteUpload(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCompleteUploadRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -1117,6 +1169,33 @@ func NewUploadBlobRequestWithBody(server string, contentType string, body io.Rea
 	return req, nil
 }
 
+// NewCompleteUploadRequest constructs an http.Request for the CompleteUpload method
+func NewCompleteUploadRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/uploads/complete")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -1192,6 +1271,10 @@ type ClientWithResponsesInterface interface {
 	//
 	// A request may shorten its policy's deadline (`expires_in`), never lengthen it.
 	//
+	// Where the server runs with `--direct-uploads`, and the announcement has a `sha256` and a size of 5 GiB at the
+	// most, the answer also holds `direct`: a presigned request with which the client brings the bytes to the blob
+	// store itself. It stores nothing before `POST /v1/uploads/complete`. `upload` can be used as well.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/blobs (the `CreateBlob` operationId).
@@ -1204,6 +1287,10 @@ type ClientWithResponsesInterface interface {
 	// rest, and the answer comes when they are on stable storage. After any error nothing is kept.
 	//
 	// A request may shorten its policy's deadline (`expires_in`), never lengthen it.
+	//
+	// Where the server runs with `--direct-uploads`, and the announcement has a `sha256` and a size of 5 GiB at the
+	// most, the answer also holds `direct`: a presigned request with which the client brings the bytes to the blob
+	// store itself. It stores nothing before `POST /v1/uploads/complete`. `upload` can be used as well.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1316,6 +1403,21 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /v1/uploads (the `UploadBlob` operationId).
 	UploadBlobWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UploadBlobResponse, error)
+
+	// CompleteUploadWithResponse Say that the bytes were brought to the blob store
+	//
+	// After the `PUT` of `direct` has succeeded. The bytes are copied to where the presigned request does not reach,
+	// read, and held against size and SHA-256; the answer comes when the blob is stored, which takes longer the
+	// larger it is. No ticket opens before.
+	//
+	// 409 `not_uploaded` means that nothing was put yet. After 422 nothing is kept: the `PUT` of `direct` may be
+	// repeated until it expires, or the bytes sent to `PUT /v1/uploads`. After 503 and 507 the call may be repeated;
+	// a repetition after the blob was stored is 409 `already_stored`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/uploads/complete (the `CompleteUpload` operationId).
+	CompleteUploadWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CompleteUploadResponse, error)
 }
 
 type GetHealthResponse struct {
@@ -2851,6 +2953,138 @@ func (r UploadBlobResponse) ContentType() string {
 	return ""
 }
 
+// CompleteUploadResponse401Headers the declared response headers of an HTTP 401 response for CompleteUpload
+type CompleteUploadResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+// CompleteUploadResponse429Headers the declared response headers of an HTTP 429 response for CompleteUpload
+type CompleteUploadResponse429Headers struct {
+	RetryAfter *int
+}
+
+// CompleteUploadResponse503Headers the declared response headers of an HTTP 503 response for CompleteUpload
+type CompleteUploadResponse503Headers struct {
+	RetryAfter *int
+}
+
+// CompleteUploadResponse507Headers the declared response headers of an HTTP 507 response for CompleteUpload
+type CompleteUploadResponse507Headers struct {
+	RetryAfter *int
+}
+
+type CompleteUploadResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Uploaded
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *UnknownGrant
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *NotCompleted
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *TooLate
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Mismatch
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *RateLimited
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// ApplicationProblemJSON507 the response for an HTTP 507 `application/problem+json` response
+	ApplicationProblemJSON507 *InsufficientStorage
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CompleteUploadResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CompleteUploadResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CompleteUploadResponse503Headers
+	// Headers507 the parsed response headers for an HTTP 507 response
+	Headers507 *CompleteUploadResponse507Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CompleteUploadResponse) GetJSON200() *Uploaded {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CompleteUploadResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CompleteUploadResponse) GetApplicationProblemJSON404() *UnknownGrant {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CompleteUploadResponse) GetApplicationProblemJSON409() *NotCompleted {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r CompleteUploadResponse) GetApplicationProblemJSON410() *TooLate {
+	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CompleteUploadResponse) GetApplicationProblemJSON422() *Mismatch {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r CompleteUploadResponse) GetApplicationProblemJSON429() *RateLimited {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r CompleteUploadResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CompleteUploadResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON507 returns the response for an HTTP 507 `application/problem+json` response
+func (r CompleteUploadResponse) GetApplicationProblemJSON507() *InsufficientStorage {
+	return r.ApplicationProblemJSON507
+}
+
+// GetBody returns the raw response body bytes
+func (r CompleteUploadResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CompleteUploadResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CompleteUploadResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CompleteUploadResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetHealthWithResponse Whether the process lives
 //
 // Returns a wrapper object for the known response body format(s).
@@ -2900,6 +3134,10 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 //
 // A request may shorten its policy's deadline (`expires_in`), never lengthen it.
 //
+// Where the server runs with `--direct-uploads`, and the announcement has a `sha256` and a size of 5 GiB at the
+// most, the answer also holds `direct`: a presigned request with which the client brings the bytes to the blob
+// store itself. It stores nothing before `POST /v1/uploads/complete`. `upload` can be used as well.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/blobs (the `CreateBlob` operationId).
@@ -2918,6 +3156,10 @@ func (c *ClientWithResponses) CreateBlobWithBodyWithResponse(ctx context.Context
 // rest, and the answer comes when they are on stable storage. After any error nothing is kept.
 //
 // A request may shorten its policy's deadline (`expires_in`), never lengthen it.
+//
+// Where the server runs with `--direct-uploads`, and the announcement has a `sha256` and a size of 5 GiB at the
+// most, the answer also holds `direct`: a presigned request with which the client brings the bytes to the blob
+// store itself. It stores nothing before `POST /v1/uploads/complete`. `upload` can be used as well.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3101,6 +3343,27 @@ func (c *ClientWithResponses) UploadBlobWithBodyWithResponse(ctx context.Context
 		return nil, err
 	}
 	return ParseUploadBlobResponse(rsp)
+}
+
+// CompleteUploadWithResponse Say that the bytes were brought to the blob store
+//
+// After the `PUT` of `direct` has succeeded. The bytes are copied to where the presigned request does not reach,
+// read, and held against size and SHA-256; the answer comes when the blob is stored, which takes longer the
+// larger it is. No ticket opens before.
+//
+// 409 `not_uploaded` means that nothing was put yet. After 422 nothing is kept: the `PUT` of `direct` may be
+// repeated until it expires, or the bytes sent to `PUT /v1/uploads`. After 503 and 507 the call may be repeated;
+// a repetition after the blob was stored is 409 `already_stored`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/uploads/complete (the `CompleteUpload` operationId).
+func (c *ClientWithResponses) CompleteUploadWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CompleteUploadResponse, error) {
+	rsp, err := c.CompleteUpload(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCompleteUploadResponse(rsp)
 }
 
 // ParseGetHealthResponse parses an HTTP response from a GetHealthWithResponse call
@@ -4683,6 +4946,138 @@ func ParseUploadBlobResponse(rsp *http.Response) (*UploadBlobResponse, error) {
 		response.Headers503 = &headers
 	case rsp.StatusCode == 507:
 		var headers UploadBlobResponse507Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers507 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCompleteUploadResponse parses an HTTP response from a CompleteUploadWithResponse call
+func ParseCompleteUploadResponse(rsp *http.Response) (*CompleteUploadResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CompleteUploadResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Uploaded
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest UnknownGrant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest NotCompleted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest TooLate
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Mismatch
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
+		var dest InsufficientStorage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON507 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CompleteUploadResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers CompleteUploadResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers CompleteUploadResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	case rsp.StatusCode == 507:
+		var headers CompleteUploadResponse507Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

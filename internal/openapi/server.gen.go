@@ -257,7 +257,10 @@ type BlobState string
 
 // CreatedBlob defines model for CreatedBlob.
 type CreatedBlob struct {
-	ID openapi_types.UUID `json:"id"`
+	// Direct How a client brings the bytes to the blob store itself. The server there takes exactly the announced bytes, and
+	// only if there are none yet.
+	Direct *DirectUpload      `json:"direct,omitempty"`
+	ID     openapi_types.UUID `json:"id"`
 
 	// Sha256 SHA-256 in lower-case hex.
 	Sha256  *Sha256        `json:"sha256,omitempty"`
@@ -265,6 +268,25 @@ type CreatedBlob struct {
 	State   BlobState      `json:"state"`
 	Tickets []IssuedTicket `json:"tickets"`
 	Upload  *Upload        `json:"upload,omitempty"`
+}
+
+// DirectUpload How a client brings the bytes to the blob store itself. The server there takes exactly the announced bytes, and
+// only if there are none yet.
+type DirectUpload struct {
+	// CompleteURL To be called by `POST` after the `PUT`, with the `Authorization` of `upload`.
+	CompleteURL string `json:"complete_url"`
+
+	// ExpiresAt Until when the `PUT` may begin.
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Headers To be sent as they are; they are signed along. Most clients set `Content-Length` by themselves.
+	Headers map[string]string `json:"headers"`
+
+	// Method Examples: PUT
+	Method string `json:"method"`
+
+	// URL Presigned, so a secret until it expires. It reads nothing.
+	URL string `json:"url"`
 }
 
 // ExpiresIn Seconds from storing to the deadline. It may shorten the policy's, never lengthen it.
@@ -470,6 +492,9 @@ type LengthRequired = Problem
 // Mismatch RFC 9457, with a stable code.
 type Mismatch = Problem
 
+// NotCompleted RFC 9457, with a stable code.
+type NotCompleted = Problem
+
 // NotOpened RFC 9457, with a stable code.
 type NotOpened = Problem
 
@@ -613,6 +638,9 @@ type ServerInterface interface {
 	// UploadBlob Upload the bytes that a grant is for
 	// (PUT /v1/uploads)
 	UploadBlob(w http.ResponseWriter, r *http.Request)
+	// CompleteUpload Say that the bytes were brought to the blob store
+	// (POST /v1/uploads/complete)
+	CompleteUpload(w http.ResponseWriter, r *http.Request)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
@@ -700,6 +728,12 @@ func (_ Unimplemented) HeadTicket(w http.ResponseWriter, r *http.Request) {
 // UploadBlob Upload the bytes that a grant is for
 // (PUT /v1/uploads)
 func (_ Unimplemented) UploadBlob(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CompleteUpload Say that the bytes were brought to the blob store
+// (POST /v1/uploads/complete)
+func (_ Unimplemented) CompleteUpload(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1168,6 +1202,20 @@ func (siw *ServerInterfaceWrapper) UploadBlob(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// CompleteUpload operation middleware
+func (siw *ServerInterfaceWrapper) CompleteUpload(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CompleteUpload(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 type UnescapedCookieParamError struct {
 	ParamName string
 	Err       error
@@ -1300,6 +1348,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Put(options.BaseURL+"/v1/uploads", wrapper.UploadBlob)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/uploads/complete", wrapper.CompleteUpload)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/ticket", wrapper.GetTicket)
 	})
 	r.Group(func(r chi.Router) {
@@ -1353,6 +1404,8 @@ type InvalidRequestApplicationProblemPlusJSONResponse Problem
 type LengthRequiredApplicationProblemPlusJSONResponse Problem
 
 type MismatchApplicationProblemPlusJSONResponse Problem
+
+type NotCompletedApplicationProblemPlusJSONResponse Problem
 
 type NotOpenedApplicationProblemPlusJSONResponse Problem
 
@@ -3509,6 +3562,183 @@ func (response UploadBlob507ApplicationProblemPlusJSONResponse) VisitUploadBlobR
 	return err
 }
 
+type CompleteUploadRequestObject struct {
+}
+
+type CompleteUploadResponseObject interface {
+	VisitCompleteUploadResponse(w http.ResponseWriter) error
+}
+
+type CompleteUpload200JSONResponse Uploaded
+
+func (response CompleteUpload200JSONResponse) VisitCompleteUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteUpload401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response CompleteUpload401ApplicationProblemPlusJSONResponse) VisitCompleteUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteUpload404ApplicationProblemPlusJSONResponse struct {
+	UnknownGrantApplicationProblemPlusJSONResponse
+}
+
+func (response CompleteUpload404ApplicationProblemPlusJSONResponse) VisitCompleteUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteUpload409ApplicationProblemPlusJSONResponse struct {
+	NotCompletedApplicationProblemPlusJSONResponse
+}
+
+func (response CompleteUpload409ApplicationProblemPlusJSONResponse) VisitCompleteUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteUpload410ApplicationProblemPlusJSONResponse struct {
+	TooLateApplicationProblemPlusJSONResponse
+}
+
+func (response CompleteUpload410ApplicationProblemPlusJSONResponse) VisitCompleteUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteUpload422ApplicationProblemPlusJSONResponse struct {
+	MismatchApplicationProblemPlusJSONResponse
+}
+
+func (response CompleteUpload422ApplicationProblemPlusJSONResponse) VisitCompleteUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteUpload429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response CompleteUpload429ApplicationProblemPlusJSONResponse) VisitCompleteUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteUpload500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response CompleteUpload500ApplicationProblemPlusJSONResponse) VisitCompleteUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteUpload503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CompleteUpload503ApplicationProblemPlusJSONResponse) VisitCompleteUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteUpload507ApplicationProblemPlusJSONResponse struct {
+	InsufficientStorageApplicationProblemPlusJSONResponse
+}
+
+func (response CompleteUpload507ApplicationProblemPlusJSONResponse) VisitCompleteUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetHealth Whether the process lives
@@ -3553,6 +3783,9 @@ type StrictServerInterface interface {
 	// UploadBlob Upload the bytes that a grant is for
 	// (PUT /v1/uploads)
 	UploadBlob(ctx context.Context, request UploadBlobRequestObject) (UploadBlobResponseObject, error)
+	// CompleteUpload Say that the bytes were brought to the blob store
+	// (POST /v1/uploads/complete)
+	CompleteUpload(ctx context.Context, request CompleteUploadRequestObject) (CompleteUploadResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -3962,6 +4195,30 @@ func (sh *strictHandler) UploadBlob(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UploadBlobResponseObject); ok {
 		if err := validResponse.VisitUploadBlobResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CompleteUpload operation middleware
+func (sh *strictHandler) CompleteUpload(w http.ResponseWriter, r *http.Request) {
+	var request CompleteUploadRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CompleteUpload(ctx, request.(CompleteUploadRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CompleteUpload")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CompleteUploadResponseObject); ok {
+		if err := validResponse.VisitCompleteUploadResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
