@@ -81,8 +81,10 @@ func (s *Store) replaced(name string, dir *os.Root) bool {
 	if err == nil && isErr == nil && os.SameFile(was, is) {
 		return false
 	}
-	// Not closed: somebody may be using it. The collector does that.
-	return s.folders.CompareAndDelete(name, dir)
+	// Not closed: somebody may be using it. The collector does that. Who was faster
+	// may have forgotten it already: it is not in its place all the same.
+	s.folders.CompareAndDelete(name, dir)
+	return true
 }
 
 // syncDir makes the names in dir durable: those that came and those that went.

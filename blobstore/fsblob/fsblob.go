@@ -123,17 +123,18 @@ func (s *Store) open(ctx context.Context, key blobstore.Key) (*os.File, blobstor
 }
 
 func (s *Store) openFile(key blobstore.Key) (*os.File, error) {
-	for {
-		dir, err := s.findFolder(folder(key))
-		if err != nil {
-			return nil, err
-		}
-		f, err := dir.Open(string(key))
-		if errors.Is(err, fs.ErrNotExist) && s.replaced(folder(key), dir) {
-			continue
-		}
+	dir, err := s.findFolder(folder(key))
+	if err != nil {
+		return nil, err
+	}
+	f, err := dir.Open(string(key))
+	if !errors.Is(err, fs.ErrNotExist) || !s.replaced(folder(key), dir) {
 		return f, err
 	}
+	if dir, err = s.findFolder(folder(key)); err != nil {
+		return nil, err
+	}
+	return dir.Open(string(key))
 }
 
 // step asks a test's fault, if there is one, whether this step fails.

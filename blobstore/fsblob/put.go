@@ -79,7 +79,7 @@ func (s *Store) create(ctx context.Context, key blobstore.Key, size int64, write
 	if together {
 		return upload.wait()
 	}
-	return s.syncDir(dir)
+	return errors.Join(s.syncDir(dir), upload.sound())
 }
 
 // writeFile makes a new file from what write writes and sync syncs; or none.

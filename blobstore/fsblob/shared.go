@@ -84,10 +84,19 @@ func (u upload) shares() bool {
 func (u upload) wait() error {
 	r := u.g.join()
 	<-r.done
-	if r.err == nil && u.g.failures.Load() != u.failures {
+	if r.err != nil {
+		return r.err
+	}
+	return u.sound()
+}
+
+// sound is nil if no shared sync has failed since the upload began. It is asked also
+// of uploads that sync by themselves: what was lost may be of their folder.
+func (u upload) sound() error {
+	if u.g.failures.Load() != u.failures {
 		return errSyncFailed
 	}
-	return r.err
+	return nil
 }
 
 var errSyncFailed = errors.New("a sync of the file system failed meanwhile")

@@ -51,33 +51,29 @@ func TestSharedSync(t *testing.T) {
 	t.Parallel()
 	g := newGate()
 	s := &sharedSync{sync: g.sync, possible: true, from: 1}
-	var first, later sync.WaitGroup
-	var told atomic.Int64
-	ask := func(wg *sync.WaitGroup) {
-		u := s.enter(1)
-		wg.Go(func() {
-			defer u.leave()
-			if err := u.wait(); err != nil {
-				t.Error(err)
-			}
-			told.Add(1)
-		})
-	}
-	ask(&first)
+	first := s.join()
 	<-g.began
+	later := s.join()
 	for range 20 {
-		ask(&later)
+		if s.join() != later {
+			t.Error("two who ask while a sync runs wait for different ones")
+		}
 	}
-	waitFor(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.next != nil })
-	if told.Load() != 0 {
-		t.Error("somebody was told before the sync had ended")
+	if later == first {
+		t.Fatal("who asks while a sync runs is told of that one, which may not have its bytes")
 	}
 	g.pass <- struct{}{}
-	first.Wait()
-	close(g.pass)
-	later.Wait()
-	if n := g.times.Load(); n > 4 {
-		t.Errorf("%d syncs for 21 uploads", n)
+	<-first.done
+	<-g.began
+	select {
+	case <-later.done:
+		t.Error("somebody was told before the sync had ended")
+	default:
+	}
+	g.pass <- struct{}{}
+	<-later.done
+	if n := g.times.Load(); n != 2 {
+		t.Errorf("%d syncs, want 2", n)
 	}
 }
 
@@ -99,6 +95,45 @@ func TestSharedSyncFailure(t *testing.T) {
 	}
 	if err := s.enter(1).wait(); err != nil {
 		t.Errorf("an upload that began after it: %v", err)
+	}
+}
+
+// TestPutBesideFailedSync: an upload that syncs by itself is not acknowledged either
+// when a shared sync has failed meanwhile, which may have been told of its folder.
+func TestPutBesideFailedSync(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	s.fault = func(step string) error {
+		if step == stepLink {
+			s.shared.failures.Add(1)
+		}
+		return nil
+	}
+	if err := s.Put(t.Context(), "keyaa", strings.NewReader("x"), 1); !errors.Is(err, errSyncFailed) {
+		t.Errorf("Put: %v", err)
+	}
+	s.fault = nil
+	put(t, s, "keybb", "x")
+}
+
+// TestReplacedFolderRace: all who hold a folder that was moved away are told so, not
+// only the first.
+func TestReplacedFolderRace(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	put(t, s, "keyaa", "x")
+	held, err := s.findFolder("aa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Rename(dir+"/aa", dir+"/was"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if !s.replaced("aa", held) {
+			t.Error("a folder that was moved away counts as in its place")
+		}
 	}
 }
 
@@ -219,15 +254,4 @@ func TestReplacedFolder(t *testing.T) {
 	wantBlob(t, s, "keyaa", "new")
 	put(t, s, "key3aa", "x")
 	wantBlob(t, open(t, dir), "key3aa", "x")
-}
-
-func waitFor(t *testing.T, ok func() bool) {
-	t.Helper()
-	for range 1000 {
-		if ok() {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatal("it does not come to that")
 }
