@@ -15,7 +15,7 @@ import (
 
 // databaseFlag is for commands that need the rows alone.
 type databaseFlag struct {
-	Database string `env:"MAYFLY_DATABASE" default:"sqlite://mayfly-data/mayfly.db" placeholder:"URL" help:"Where the rows are: sqlite://PATH (${default})."`
+	Database string `env:"MAYFLY_DATABASE" default:"sqlite://mayfly-data/mayfly.db" placeholder:"URL" help:"Where the rows are: sqlite://PATH (${default}), or postgres://USER:PASSWORD@HOST/DATABASE for several replicas."`
 }
 
 // storeFlags say where the rows and the bytes are. Every command that works on
@@ -113,7 +113,7 @@ func (f serveFlags) parse() (serveConfig, error) {
 		fault("drain-timeout", fmt.Errorf("%q is not a duration like 30s or 2m", f.DrainTimeout))
 	}
 	c.drainTimeout = d
-	fault("database", checkScheme(f.Database, "sqlite"))
+	fault("database", checkDatabase(f.Database))
 	fault("blobs", checkBlobs(f.Blobs))
 	_, err = expiry.NewSchedule(nil,
 		expiry.Job{Name: purgeJob, Spec: f.PurgeSchedule}, expiry.Job{Name: sweepJob, Spec: f.SweepSchedule})

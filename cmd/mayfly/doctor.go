@@ -52,6 +52,9 @@ func (c *doctorCmd) database(ctx context.Context) []finding {
 		err = db.Ping(ctx)
 	}
 	found := []finding{lookedAt("database", fmt.Sprintf("%s, schema %d", redactedURL(c.Database), current), err)}
+	for _, w := range db.Warnings() {
+		found = append(found, lookedAt("database", "warning: "+w, nil))
+	}
 	backlog, err := db.Backlog(ctx, time.Now())
 	text := "nothing is due"
 	if backlog.Due > 0 {

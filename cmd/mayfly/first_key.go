@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"mayfly/internal/keys"
@@ -15,12 +16,17 @@ import (
 const keyFileName = "backend.key"
 
 // firstKey makes a backend key if the database has none at all, so that the first
-// start is the whole installation. The file comes before the row: a crash between
+// start is the whole installation. A server's database has no place beside it, and
+// may be shared with others: there the operator makes the first key. The file comes before the row: a crash between
 // the two leaves a key that opens nothing, and the next start writes another.
 func (s *service) firstKey(ctx context.Context, database string) error {
 	all, err := s.db.Keys(ctx)
 	if err != nil || len(all) > 0 {
 		return err
+	}
+	if !strings.HasPrefix(database, "sqlite://") {
+		s.log.Warn("there is no API key yet: make one with mayfly key create --role backend --tenant NAME")
+		return nil
 	}
 	path, err := pathOf(database)
 	if err != nil {

@@ -12,7 +12,7 @@ type migrateCmd struct {
 }
 
 func (c *migrateCmd) Run(ctx context.Context, t terminal) error {
-	if err := checkScheme(c.Database, "sqlite"); err != nil {
+	if err := checkDatabase(c.Database); err != nil {
 		return usageError{fmt.Errorf("--database: %w", err)}
 	}
 	from, to, err := sqlstore.Migrate(ctx, sqlstore.Config{URL: c.Database})

@@ -32,10 +32,19 @@ func existingDatabase(ctx context.Context, address string) (*sqlstore.Store, err
 }
 
 func openDatabaseAs(ctx context.Context, cfg sqlstore.Config) (*sqlstore.Store, error) {
-	if err := checkScheme(cfg.URL, "sqlite"); err != nil {
+	if err := checkDatabase(cfg.URL); err != nil {
 		return nil, usageError{fmt.Errorf("--database: %w", err)}
 	}
 	return sqlstore.Open(ctx, cfg)
+}
+
+// checkDatabase says what is wrong with the address of a database.
+func checkDatabase(address string) error {
+	err := sqlstore.CheckURL(address)
+	if err != nil {
+		return fmt.Errorf("%q: %w", redactedURL(address), err)
+	}
+	return nil
 }
 
 // closingStore is a blob store that holds something open.
@@ -93,14 +102,6 @@ func checkBlobs(address string) error {
 	return nil
 }
 
-// checkScheme names the schemes that there are, instead of "unknown scheme".
-func checkScheme(address, scheme string) error {
-	if got, _, ok := strings.Cut(address, "://"); !ok || got != scheme {
-		return fmt.Errorf("%q is not a URL like %s://PATH", redactedURL(address), scheme)
-	}
-	return nil
-}
-
 // pathOf is the path of an address like file://relative/path or file:///absolute, as
 // it is written, without escapes: package sqlstore reads its addresses alike, and the
 // key of the first start must lie beside the database.
@@ -112,11 +113,15 @@ func pathOf(address string) (string, error) {
 	return filepath.Clean(path), nil
 }
 
-// redactedURL is an address without its password, for people and logs (P8).
+// redactedURL is an address without its password, for people and logs (P8). Of a
+// database's options none is shown: they may hold one too.
 func redactedURL(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
 		return "(unreadable)"
+	}
+	if strings.HasPrefix(u.Scheme, "postgres") {
+		u.RawQuery = ""
 	}
 	return u.Redacted()
 }

@@ -45,6 +45,9 @@ func openService(ctx context.Context, stores storeFlags, log *slog.Logger, now f
 	if err := blobs.Check(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("--blobs %s: %w", redactedURL(stores.Blobs), err), s.close())
 	}
+	for _, w := range db.Warnings() {
+		log.Warn("database: " + w)
+	}
 	s.tickets = &tickets.Service{Store: db, Blobs: blobs, Policies: builtinPolicies, Now: now}
 	s.purge, s.sweep = newPurge(db, blobs, now), newSweep(db, blobs, now)
 	s.api = &api.Server{Tickets: s.tickets, Keys: db, Ready: s.ready, Log: log, Metrics: s.metrics}

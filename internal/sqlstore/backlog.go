@@ -17,15 +17,10 @@ const preview = `SELECT reason, COUNT(*), CAST(SUM(size) AS BIGINT), MIN(at) FRO
 		UNION ALL
 		SELECT reason, size, purge_at FROM blobs WHERE ` + retryBlobs + `
 		UNION ALL
-		SELECT 'not_uploaded', 0, due_at FROM attempts WHERE ` + dueAttempt + ` AND ` + notPending + `
+		SELECT 'not_uploaded', 0, due_at FROM attempts WHERE ` + dueAttempt + `
 		UNION ALL
-		SELECT 'not_uploaded', 0, due_at FROM attempts WHERE ` + retryAttempt + ` AND ` + notPending + `
+		SELECT 'not_uploaded', 0, due_at FROM attempts WHERE ` + retryAttempt + `
 	) d GROUP BY reason ORDER BY reason`
-
-// notPending leaves out the attempts of blobs that are due themselves: Claim takes
-// those before it looks for lone attempts.
-const notPending = `NOT EXISTS (SELECT 1 FROM blobs b WHERE b.id = attempts.blob_id
-	AND b.state = 'pending' AND b.purge_at <= $1)`
 
 // Preview implements expiry.Queue.
 func (s *Store) Preview(ctx context.Context, now time.Time) (ps []expiry.Preview, err error) {

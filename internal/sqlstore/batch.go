@@ -7,12 +7,12 @@ import (
 	"sync"
 )
 
-// batcher lets many callers share one commit. A batch forms only while the one
-// before it is under way: an idle batcher runs what comes at once, alone, so that
+// batcher lets many callers share one commit. A batch forms only while as many as
+// may be under way are: an idle batcher runs what comes at once, alone, so that
 // sharing adds no delay; a busy one gathers what arrives during a commit.
 //
 // do returns only after the batch with its item was run: what a caller is told is
-// done is durable if run made it so. Items run in the order in which they came.
+// done is durable if run made it so. Items are taken in the order in which they came.
 type batcher[T any] struct {
 	// run does all items of a batch and says for each how it went.
 	run func([]T) []error
@@ -20,13 +20,14 @@ type batcher[T any] struct {
 	// bring it above limit; an item that is heavier than that runs alone.
 	weigh func(T) int
 	limit int
+	// abreast is how many batches may be under way at a time.
+	abreast int
 
-	mu     sync.Mutex
-	queue  []*call[T]
-	closed bool
-
-	wake    chan struct{} // holds one signal at the most: there is something to do
-	stopped chan struct{}
+	mu      sync.Mutex
+	queue   []*call[T]
+	closed  bool
+	working int
+	workers sync.WaitGroup
 }
 
 // call is one item and the caller that waits for it.
@@ -37,14 +38,8 @@ type call[T any] struct {
 	done             chan error
 }
 
-func newBatcher[T any](run func([]T) []error, weigh func(T) int, limit int) *batcher[T] {
-	b := &batcher[T]{
-		run: run, weigh: weigh, limit: limit,
-		wake:    make(chan struct{}, 1),
-		stopped: make(chan struct{}),
-	}
-	go b.loop()
-	return b
+func newBatcher[T any](run func([]T) []error, weigh func(T) int, limit, abreast int) *batcher[T] {
+	return &batcher[T]{run: run, weigh: weigh, limit: limit, abreast: abreast}
 }
 
 // do has item run and returns its outcome. If ctx ends before the item is taken
@@ -61,8 +56,11 @@ func (b *batcher[T]) do(ctx context.Context, item T) error {
 		return ErrClosed
 	}
 	b.queue = append(b.queue, c)
+	if b.working < b.abreast {
+		b.working++
+		b.workers.Go(b.work)
+	}
 	b.mu.Unlock()
-	b.signal()
 
 	select {
 	case err := <-c.done:
@@ -83,38 +81,21 @@ func (b *batcher[T]) close() {
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()
-	b.signal()
-	<-b.stopped
+	b.workers.Wait()
 }
 
-func (b *batcher[T]) signal() {
-	select {
-	case b.wake <- struct{}{}:
-	default: // a signal is pending, and what was queued will be seen with it
+// work runs batches until nothing waits.
+func (b *batcher[T]) work() {
+	for batch := b.take(); len(batch) > 0; batch = b.take() {
+		b.settle(batch)
+		// The callers just told are let run first: what they ask next is then
+		// in the next batch, and not alone in a small one before it.
+		runtime.Gosched()
 	}
 }
 
-func (b *batcher[T]) loop() {
-	defer close(b.stopped)
-	for range b.wake {
-		for {
-			batch, closed := b.take()
-			if len(batch) == 0 && closed {
-				return
-			}
-			if len(batch) == 0 {
-				break
-			}
-			b.settle(batch)
-			// The callers just told are let run first: what they ask next is then
-			// in the next batch, and not alone in a small one before it.
-			runtime.Gosched()
-		}
-	}
-}
-
-// take is the next batch; closed says that none will follow an empty one.
-func (b *batcher[T]) take() (batch []*call[T], closed bool) {
+// take is the next batch. An empty one ends a worker: the next item starts another.
+func (b *batcher[T]) take() (batch []*call[T]) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	weight := 0
@@ -123,7 +104,7 @@ func (b *batcher[T]) take() (batch []*call[T], closed bool) {
 		if !c.withdrawn {
 			weight += b.weigh(c.item)
 			if len(batch) > 0 && weight > b.limit {
-				return batch, b.closed
+				return batch
 			}
 			c.taken = true
 			batch = append(batch, c)
@@ -132,7 +113,10 @@ func (b *batcher[T]) take() (batch []*call[T], closed bool) {
 		b.queue = b.queue[1:]
 	}
 	b.queue = nil
-	return batch, b.closed
+	if len(batch) == 0 {
+		b.working--
+	}
+	return batch
 }
 
 // settle runs a batch and tells each caller.

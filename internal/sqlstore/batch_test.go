@@ -43,7 +43,7 @@ func TestBatchFormsDuringACommit(t *testing.T) {
 		r := newRecorder()
 		failed := errors.New("failed")
 		r.errs[3] = failed
-		b := newBatcher(r.run, itself, 100)
+		b := newBatcher(r.run, itself, 100, 1)
 		outs := make(map[int]<-chan error)
 		for n := 1; n <= 4; n++ { // the first finds it idle, the others its commit under way
 			outs[n] = send(t.Context(), b, n)
@@ -74,7 +74,7 @@ func TestBatchIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRecorder()
-		b := newBatcher(r.run, itself, 10)
+		b := newBatcher(r.run, itself, 10, 1)
 		outs := []<-chan error{send(t.Context(), b, 1)}
 		for _, n := range []int{4, 6, 3, 50, 2} {
 			outs = append(outs, send(t.Context(), b, n))
@@ -99,7 +99,7 @@ func TestBatchCancel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRecorder()
-		b := newBatcher(r.run, itself, 100)
+		b := newBatcher(r.run, itself, 100, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		taken := send(ctx, b, 1)
 		waiting := send(ctx, b, 2)
@@ -134,7 +134,7 @@ func TestBatchClose(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRecorder()
-		b := newBatcher(r.run, itself, 100)
+		b := newBatcher(r.run, itself, 100, 1)
 		outs := []<-chan error{send(t.Context(), b, 1), send(t.Context(), b, 2)}
 		closed := make(chan struct{})
 		go func() {
@@ -165,7 +165,7 @@ func TestBatchPanic(t *testing.T) {
 				panic("of the run")
 			}
 			return make([]error, len(batch))
-		}, itself, 100)
+		}, itself, 100, 1)
 		if err := b.do(t.Context(), 1); err == nil {
 			t.Fatal("a panic was told as success")
 		}

@@ -32,7 +32,7 @@ func BenchmarkSpendSingle(b *testing.B) { benchmarkSpend(b, 1) }
 func benchmarkSpend(b *testing.B, limit int) {
 	st := openAt(b, filepath.Join(b.TempDir(), "mayfly.db"))
 	ts := storeMany(b, st, b.N)
-	st.writes.limit = limit
+	embedded(st).writes.limit = limit
 	var next atomic.Int64
 	b.ReportAllocs()
 	b.ResetTimer()

@@ -56,7 +56,7 @@ const insertBlob = `INSERT INTO blobs (
 	ready, created_at, upload_until, stored_at, expires_at, purge_at
 ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)`
 
-// addBlob inserts a blob, pending or stored, with its tickets, all ready.
+// addBlob inserts a blob, pending or stored, that has these tickets.
 func addBlob(c *conn, b tickets.Blob, ts []tickets.Ticket, grant tickets.Hash) error {
 	t := b.Terms
 	_, err := c.exec(insertBlob, b.ID[:], b.Tenant, string(b.State),
@@ -64,23 +64,19 @@ func addBlob(c *conn, b tickets.Blob, ts []tickets.Ticket, grant tickets.Hash) e
 		duration(t.ResumeWindow), duration(t.UploadTTL), duration(t.TombstoneTTL), t.MaxSize, duration(t.Keep()),
 		hashOrNull(grant), b.Size, digestOrNull(b.Announced), digestOrNull(b.SHA256), keyOrNull(b.Key), b.KeyCommitment, b.Context,
 		int64(len(ts)), micros(b.CreatedAt), micros(b.UploadUntil), microsOrNull(b.StoredAt), microsOrNull(b.ExpiresAt), micros(b.PurgeAt))
-	if err != nil {
-		return err
-	}
-	return addTickets(c, b.ID, ts)
+	return err
 }
 
 const insertTicket = `INSERT INTO tickets (id, blob_id, token_hash, recipient, state, created_at)
 	VALUES ($1, $2, $3, $4, 'ready', $5)`
 
 func addTickets(c *conn, blob uuid.UUID, ts []tickets.Ticket) error {
-	for _, t := range ts {
-		_, err := c.exec(insertTicket, t.ID[:], blob[:], t.Hash[:], t.Recipient, micros(t.CreatedAt))
-		if err != nil {
-			return err
-		}
+	all := make([][]any, len(ts))
+	for i, t := range ts {
+		all[i] = []any{t.ID[:], blob[:], t.Hash[:], t.Recipient, micros(t.CreatedAt)}
 	}
-	return nil
+	_, err := c.runMany(insertTicket, all)
+	return err
 }
 
 // ticketColumns are what readTicket reads, of table t; its id and hash are not.

@@ -3,83 +3,49 @@ package sqlstore
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
-	"fmt"
-	"io"
 )
 
-// conn is one connection to the database with the statements that it has prepared.
-// Not safe for concurrent use.
-//
-// It stands on the driver's own interfaces. The pool of database/sql would cost
-// an open a fifth of its time, and we need none: one connection writes, a few read.
+// conn is one connection to the database as the statements of this package use it:
+// what the dialects have in common. Not safe for concurrent use.
 type conn struct {
-	db    driver.Conn
-	stmts map[string]statement
-	args  []driver.NamedValue // reused by every call
-	row   row                 // reused by every call
+	session
+	dialect dialect
+	row     row // reused by every call
 }
 
-type statement interface {
-	driver.Stmt
-	driver.StmtExecContext
-	driver.StmtQueryContext
+// session is a driver's side of a conn. Arguments are int64, string, []byte and nil,
+// in the order of $1, $2…
+type session interface {
+	// run runs a statement and says how many rows it changed.
+	run(query string, args []any) (int64, error)
+	// runMany runs a statement once for each of all, and adds up the rows.
+	runMany(query string, all [][]any) (int64, error)
+	// rows calls each for every row of a result, and reads the result to its end.
+	rows(ctx context.Context, query string, args []any, each func([]driver.Value) error) error
+	// snapshot lets all that do reads see the database as it is at one moment.
+	snapshot(do func() error) error
+	close() error
 }
 
-func newConn(db driver.Conn) *conn {
-	return &conn{db: db, stmts: make(map[string]statement)}
+// dialect is the SQL in which the databases differ and the statements do not.
+type dialect struct {
+	// lock behind a SELECT keeps all others from the rows that it finds until the
+	// transaction ends. Empty where only one transaction writes at a time.
+	lock string
+	// lockDue is lock where work is divided: it may pass over what others hold.
+	lockDue string
 }
 
-// exec runs a statement and says how many rows it changed. Arguments are int64,
-// string, []byte and nil, in the order of $1, $2…
-func (c *conn) exec(query string, args ...any) (int64, error) {
-	s, err := c.prepare(query)
-	if err != nil {
-		return 0, err
-	}
-	// A write is never interrupted halfway: it belongs to many callers.
-	res, err := s.ExecContext(context.Background(), c.bind(args))
-	if err != nil {
-		return 0, classify(err)
-	}
-	return res.RowsAffected()
-}
+// exec runs a statement and says how many rows it changed.
+func (c *conn) exec(query string, args ...any) (int64, error) { return c.run(query, args) }
 
 // query calls each for every row of a result. The row is valid during the call.
-func (c *conn) query(ctx context.Context, query string, args []any, each func(*row)) (err error) {
-	s, err := c.prepare(query)
-	if err != nil {
-		return err
-	}
-	rows, err := s.QueryContext(ctx, c.bind(args))
-	if err != nil {
-		return classify(err)
-	}
-	defer func() {
-		if closeErr := rows.Close(); err == nil && closeErr != nil {
-			err = classify(closeErr)
-		}
-	}()
-	n := len(rows.Columns())
-	if cap(c.row.values) < n {
-		c.row.values = make([]driver.Value, n)
-	}
-	c.row.values = c.row.values[:n]
-	// The result is read to its end: a statement with RETURNING counts as done,
-	// and a read lets go of its snapshot, only then.
-	for {
-		switch err := rows.Next(c.row.values); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return classify(err)
-		}
-		c.row.reset()
+func (c *conn) query(ctx context.Context, query string, args []any, each func(*row)) error {
+	return c.rows(ctx, query, args, func(values []driver.Value) error {
+		c.row = row{values: values}
 		each(&c.row)
-		if c.row.err != nil {
-			return c.row.err
-		}
-	}
+		return c.row.err
+	})
 }
 
 // first is query for results of one row at the most, and says whether it was there.
@@ -91,46 +57,11 @@ func (c *conn) first(query string, args []any, each func(*row)) (found bool, err
 	return found, err
 }
 
-// snapshot lets all that do reads see the database as it is at one moment.
-func (c *conn) snapshot(do func() error) error {
-	if _, err := c.exec("BEGIN"); err != nil {
-		return err
+// hold keeps all others from the rows that a SELECT finds until the transaction ends.
+func (c *conn) hold(query string, args ...any) error {
+	if c.dialect.lock == "" {
+		return nil
 	}
-	err := do()
-	if _, endErr := c.exec("ROLLBACK"); err == nil {
-		err = endErr // nothing was written, so this is how a read ends
-	}
+	_, err := c.first(query+c.dialect.lock, args, func(*row) {})
 	return err
-}
-
-func (c *conn) prepare(query string) (statement, error) {
-	if s, ok := c.stmts[query]; ok {
-		return s, nil
-	}
-	prepared, err := c.db.Prepare(query)
-	if err != nil {
-		return nil, classify(err)
-	}
-	s, ok := prepared.(statement)
-	if !ok {
-		return nil, fmt.Errorf("the driver's %T runs no statement with a context", prepared)
-	}
-	c.stmts[query] = s
-	return s, nil
-}
-
-func (c *conn) bind(args []any) []driver.NamedValue {
-	c.args = c.args[:0]
-	for i, v := range args {
-		c.args = append(c.args, driver.NamedValue{Ordinal: i + 1, Value: v})
-	}
-	return c.args
-}
-
-func (c *conn) close() error {
-	var errs []error
-	for _, s := range c.stmts {
-		errs = append(errs, s.Close())
-	}
-	return errors.Join(append(errs, c.db.Close())...)
 }

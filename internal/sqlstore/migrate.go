@@ -17,34 +17,37 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// Migrate brings the schema of the database to the one that this program knows,
-// and makes the database if there is none. It says from which version to which it
-// went. Several processes may do so at once; each step is one transaction.
-func Migrate(ctx context.Context, cfg Config) (from, to int64, err error) {
-	f, err := parseSQLite(cfg.URL)
-	if err != nil {
-		return 0, 0, err
-	}
-	if err := f.create(); err != nil {
-		return 0, 0, fmt.Errorf("make the database: %w", err)
-	}
-	// The log is chosen before the first table: from then on it is in the file.
-	c, err := f.openVerified()
-	if err != nil {
-		return 0, 0, err
-	}
-	defer c.close()
-	return f.migrate(ctx)
+// goosed is a database as goose sees it.
+type goosed interface {
+	// provider also says how to let go of it.
+	provider() (p *goose.Provider, done func() error, err error)
 }
 
-func (f sqliteFile) migrate(ctx context.Context) (from, to int64, err error) {
-	p, done, err := f.provider()
+func newProvider(dialect goose.Dialect, db *sql.DB, folder string) (*goose.Provider, func() error, error) {
+	steps, err := fs.Sub(migrations, folder)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	p, err := goose.NewProvider(dialect, db, steps,
+		goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return p, db.Close, nil
+}
+
+func migrate(ctx context.Context, db goosed) (from, to int64, err error) {
+	p, done, err := db.provider()
 	if err != nil {
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
 
 	from, to, err = p.GetVersions(ctx)
+	if err != nil {
+		// Another process may make goose's own table at this moment.
+		from, to, err = p.GetVersions(ctx)
+	}
 	if err != nil {
 		return 0, 0, fmt.Errorf("read the schema's version: %w", classify(err))
 	}
@@ -68,32 +71,14 @@ func (f sqliteFile) migrate(ctx context.Context) (from, to int64, err error) {
 }
 
 // versions of the schema: as it is, and as this program needs it.
-func (f sqliteFile) versions(ctx context.Context) (current, latest int64, err error) {
-	p, done, err := f.provider()
+func versions(ctx context.Context, db goosed) (current, latest int64, err error) {
+	p, done, err := db.provider()
 	if err != nil {
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	current, latest, err = p.GetVersions(ctx)
 	return current, latest, classify(err)
-}
-
-func (f sqliteFile) provider() (*goose.Provider, func() error, error) {
-	connector, err := f.forMigrations()
-	if err != nil {
-		return nil, nil, err
-	}
-	steps, err := fs.Sub(migrations, "migrations/sqlite")
-	if err != nil {
-		return nil, nil, err
-	}
-	db := sql.OpenDB(connector)
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, steps,
-		goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return nil, nil, errors.Join(err, db.Close())
-	}
-	return p, db.Close, nil
 }
 
 func schemaNew(current, latest int64) error {

@@ -30,30 +30,35 @@ const (
 	dueAttempt   = `retry_at IS NULL AND due_at <= $1 AND ` + loneAttempt
 	retryAttempt = `retry_at IS NOT NULL AND retry_at <= $1 AND ` + loneAttempt
 
-	// loneAttempt: what belongs to a purging blob is deleted with it. The key of a
-	// stored blob is no attempt's any more; that it is asked for again here costs
-	// nothing, and P1 hangs on it.
+	// loneAttempt: what belongs to a blob that is purging, or due and claimed by
+	// another at this moment, is deleted with it. The key of a stored blob is no
+	// attempt's any more; that it is asked for again here costs nothing, and P1
+	// hangs on it.
 	loneAttempt = `NOT EXISTS (SELECT 1 FROM blobs b WHERE b.id = attempts.blob_id
-		AND (b.state = 'purging' OR b.key = attempts.key))`
+		AND (b.state = 'purging' OR b.state = 'pending' AND b.purge_at <= $1 OR b.key = attempts.key))`
 )
 
 // What was put off queues by the end of its delay, so that blobs that cannot be
 // deleted never stand in front of those that can.
-const claimBlobs = `UPDATE blobs SET state = 'purging', reason = ` + reasonOf + `, retry_at = $2
-	WHERE id IN (SELECT id FROM (
-		SELECT * FROM (SELECT id, purge_at AS at FROM blobs WHERE ` + dueBlobs + ` ORDER BY purge_at LIMIT $3) d
+func claimBlobs(lock string) string {
+	return `WITH u AS MATERIALIZED (
+		SELECT * FROM (SELECT id, purge_at AS at FROM blobs WHERE ` + dueBlobs + ` ORDER BY purge_at LIMIT $3` + lock + `) d
 		UNION ALL
-		SELECT * FROM (SELECT id, retry_at AS at FROM blobs WHERE ` + retryBlobs + ` ORDER BY retry_at LIMIT $3) r
-	) u ORDER BY at LIMIT $3)
+		SELECT * FROM (SELECT id, retry_at AS at FROM blobs WHERE ` + retryBlobs + ` ORDER BY retry_at LIMIT $3` + lock + `) r
+	) UPDATE blobs SET state = 'purging', reason = ` + reasonOf + `, retry_at = $2
+	WHERE id IN (SELECT id FROM u ORDER BY at LIMIT $3)
 	RETURNING id, key, size, purge_at, failures, reason`
+}
 
-const claimAttempts = `UPDATE attempts SET retry_at = $2
-	WHERE (blob_id, key) IN (SELECT blob_id, key FROM (
-		SELECT * FROM (SELECT blob_id, key, due_at AS at FROM attempts WHERE ` + dueAttempt + ` ORDER BY due_at LIMIT $3) d
+func claimAttempts(lock string) string {
+	return `WITH u AS MATERIALIZED (
+		SELECT * FROM (SELECT blob_id, key, due_at AS at FROM attempts WHERE ` + dueAttempt + ` ORDER BY due_at LIMIT $3` + lock + `) d
 		UNION ALL
-		SELECT * FROM (SELECT blob_id, key, retry_at AS at FROM attempts WHERE ` + retryAttempt + ` ORDER BY retry_at LIMIT $3) r
-	) u ORDER BY at LIMIT $3)
+		SELECT * FROM (SELECT blob_id, key, retry_at AS at FROM attempts WHERE ` + retryAttempt + ` ORDER BY retry_at LIMIT $3` + lock + `) r
+	) UPDATE attempts SET retry_at = $2
+	WHERE (blob_id, key) IN (SELECT blob_id, key FROM u ORDER BY at LIMIT $3)
 	RETURNING key, due_at, failures`
+}
 
 // attemptsOf finds the attempts of what was claimed until that moment.
 const attemptsOf = `SELECT a.blob_id, a.key FROM blobs b JOIN attempts a ON a.blob_id = b.id
@@ -86,7 +91,7 @@ func claim(c *conn, now, until int64, limit int) ([]expiry.Due, error) {
 	ctx := context.Background()
 	due := make([]expiry.Due, 0, limit)
 	index := make(map[uuid.UUID]int, limit)
-	err := c.query(ctx, claimBlobs, []any{now, until, int64(limit)}, func(r *row) {
+	err := c.query(ctx, claimBlobs(c.dialect.lockDue), []any{now, until, int64(limit)}, func(r *row) {
 		d := expiry.Due{ID: r.id()}
 		if key := r.key(); key != "" {
 			d.Keys = []blobstore.Key{key}
@@ -108,8 +113,7 @@ func claim(c *conn, now, until int64, limit int) ([]expiry.Due, error) {
 	if err != nil || len(due) == limit {
 		return due, err
 	}
-	// Every blob that is due is claimed by now, so none of these is a part of one.
-	err = c.query(ctx, claimAttempts, []any{now, until, int64(limit - len(due))}, func(r *row) {
+	err = c.query(ctx, claimAttempts(c.dialect.lockDue), []any{now, until, int64(limit - len(due))}, func(r *row) {
 		due = append(due, expiry.Due{
 			Keys: []blobstore.Key{r.key()}, At: r.time(), Failures: int(r.int()),
 			Reason: string(tickets.ReasonNotUploaded),
@@ -220,7 +224,7 @@ func (s *Store) Forget(ctx context.Context, now time.Time, limit int) (int, erro
 // forget removes up to limit tombstones, fewer if they have very many tickets.
 func forget(c *conn, now int64, limit int) (n int, err error) {
 	var ids []uuid.UUID
-	err = c.query(context.Background(), someForgettable, []any{now, int64(limit)}, func(r *row) { ids = append(ids, r.id()) })
+	err = c.query(context.Background(), someForgettable+c.dialect.lockDue, []any{now, int64(limit)}, func(r *row) { ids = append(ids, r.id()) })
 	if err != nil {
 		return 0, err
 	}

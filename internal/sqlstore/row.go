@@ -19,9 +19,7 @@ type row struct {
 	err    error
 }
 
-func (r *row) reset() { r.next, r.err = 0, nil }
-
-func (r *row) value() driver.Value {
+func (r *row) value() any {
 	if r.next == len(r.values) {
 		r.err = fmt.Errorf("the result has only %d columns", len(r.values))
 		return nil
@@ -30,7 +28,7 @@ func (r *row) value() driver.Value {
 	return r.values[r.next-1]
 }
 
-func (r *row) fail(v driver.Value, want string) {
+func (r *row) fail(v any, want string) {
 	if r.err == nil {
 		r.err = fmt.Errorf("column %d of the result is %T, not %s", r.next, v, want)
 	}
@@ -100,7 +98,11 @@ func (r *row) digest() *blobstore.Digest {
 
 // bytes fills dst and reports whether the column has a value.
 func (r *row) bytes(dst []byte) bool {
-	switch v := r.value().(type) {
+	v := r.value()
+	if id, ok := v.([16]byte); ok { // PostgreSQL has a type for ids
+		v = id[:]
+	}
+	switch v := v.(type) {
 	case []byte:
 		if copy(dst, v) == len(dst) && len(v) == len(dst) {
 			return true

@@ -11,9 +11,10 @@ import (
 
 const findBlob = `SELECT ` + blobColumns + ` FROM blobs b WHERE b.id = $1 AND b.tenant = $2`
 
-// blobOf is a tenant's blob; to others it does not exist.
-func blobOf(c *conn, tenant string, id uuid.UUID) (b tickets.Blob, err error) {
-	found, err := c.first(findBlob, []any{id[:], tenant}, func(r *row) { b = readBlob(r, id) })
+// blobOf is a tenant's blob; to others it does not exist. In a transaction that
+// writes, lock keeps it as it is.
+func blobOf(c *conn, tenant string, id uuid.UUID, lock string) (b tickets.Blob, err error) {
+	found, err := c.first(findBlob+lock, []any{id[:], tenant}, func(r *row) { b = readBlob(r, id) })
 	if err == nil && !found {
 		err = refuse(tickets.ErrUnknownBlob)
 	}
@@ -24,7 +25,7 @@ func blobOf(c *conn, tenant string, id uuid.UUID) (b tickets.Blob, err error) {
 func (s *Store) Blob(ctx context.Context, tenant string, id uuid.UUID, limit int) (b tickets.Blob, ts []tickets.Ticket, err error) {
 	err = s.readLong(ctx, func(c *conn) error { // up to limit tickets
 		return c.snapshot(func() error {
-			if b, err = blobOf(c, tenant, id); err != nil {
+			if b, err = blobOf(c, tenant, id, ""); err != nil {
 				return err
 			}
 			return c.query(ctx, `SELECT t.id, t.token_hash, `+ticketColumns+`
@@ -51,7 +52,7 @@ const (
 // AddTickets implements tickets.Store.
 func (s *Store) AddTickets(ctx context.Context, tenant string, id uuid.UUID, ts []tickets.Ticket, limit int, now time.Time) (b tickets.Blob, err error) {
 	err = s.write(ctx, 1+len(ts), func(c *conn) error {
-		if b, err = blobOf(c, tenant, id); err != nil {
+		if b, err = blobOf(c, tenant, id, c.dialect.lock); err != nil {
 			return err
 		}
 		if err := openToMore(b, now); err != nil {
@@ -92,7 +93,7 @@ func openToMore(b tickets.Blob, now time.Time) error {
 // ticket in place of this one until the deadline.
 func (s *Store) Revoke(ctx context.Context, tenant string, blob, ticket uuid.UUID, now time.Time) error {
 	return s.write(ctx, 2, func(c *conn) error {
-		b, err := blobOf(c, tenant, blob)
+		b, err := blobOf(c, tenant, blob, c.dialect.lock)
 		if err != nil {
 			return err
 		}
@@ -130,7 +131,7 @@ const (
 // Unsend implements tickets.Store.
 func (s *Store) Unsend(ctx context.Context, tenant string, id uuid.UUID, now time.Time) error {
 	return s.write(ctx, 2, func(c *conn) error {
-		b, err := blobOf(c, tenant, id)
+		b, err := blobOf(c, tenant, id, c.dialect.lock)
 		if err != nil {
 			return err
 		}

@@ -2,7 +2,7 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql/driver"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 )
 
@@ -138,26 +139,44 @@ func (f sqliteFile) openWriter() (*conn, error) {
 	o.Add("_pragma", fmt.Sprintf("wal_autocheckpoint(%d)", checkpointPages))
 	// A log that once grew does not keep its size for ever.
 	o.Add("_pragma", fmt.Sprintf("journal_size_limit(%d)", 4*checkpointPages*4096))
-	return f.open(o)
+	return f.dial(o)
 }
 
 func (f sqliteFile) openReader() (*conn, error) {
 	o := pragmas(readerCache)
 	o.Set("_query_only", "1") // P7: what reads cannot write
-	return f.open(o)
+	return f.dial(o)
 }
 
-// forMigrations is how goose opens the database: through database/sql.
-func (f sqliteFile) forMigrations() (driver.Connector, error) {
+// migrate implements location.
+func (f sqliteFile) migrate(ctx context.Context) (from, to int64, err error) {
+	if err := f.create(); err != nil {
+		return 0, 0, fmt.Errorf("make the database: %w", err)
+	}
+	// The log is chosen before the first table: from then on it is in the file.
+	c, err := f.openVerified()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer c.close()
+	return migrate(ctx, f)
+}
+
+// provider opens the database as goose wants it: through database/sql.
+func (f sqliteFile) provider() (*goose.Provider, func() error, error) {
 	o := pragmas(writerCache)
 	o.Set("_txlock", "immediate")
-	return sqlite.NewConnector(f.dsn(o))
+	connector, err := sqlite.NewConnector(f.dsn(o))
+	if err != nil {
+		return nil, nil, err
+	}
+	return newProvider(goose.DialectSQLite3, sql.OpenDB(connector), "migrations/sqlite")
 }
 
-// open connects. While one process turns a new file to its log, or the last one
+// dial connects. While one process turns a new file to its log, or the last one
 // empties it, SQLite refuses others at once, whatever time limit they have set: they
 // try again.
-func (f sqliteFile) open(options url.Values) (*conn, error) {
+func (f sqliteFile) dial(options url.Values) (*conn, error) {
 	c, err := backoff.Retry(context.Background(), func() (*conn, error) {
 		c, err := f.connect(options)
 		if err != nil && !errors.Is(err, ErrBusy) {
@@ -180,7 +199,7 @@ func (f sqliteFile) connect(options url.Values) (*conn, error) {
 	if err != nil {
 		return nil, classify(err)
 	}
-	return newConn(db), nil
+	return newSQLiteConn(db), nil
 }
 
 // openVerified is openWriter, and then a look at what became of the settings: SQLite

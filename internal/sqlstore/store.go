@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
+	"strings"
 	"sync"
 
 	"mayfly/expiry"
@@ -16,26 +16,22 @@ import (
 // write waits for those before it: a row takes some 15 µs.
 const maxBatchRows = 1024
 
-// longReaders are as many as a purge, a sweep and a sender's look at a blob with
-// thousands of tickets need, to not wait for each other all the time.
-const longReaders = 2
-
 // Config says which database to open.
 type Config struct {
-	// URL is sqlite:///absolute/path/of/the.db or sqlite://relative/path.
+	// URL is sqlite:///absolute/path/of/the.db, sqlite://relative/path or
+	// postgres://user@host/database and what else pgx takes in a URL
+	// (https://pkg.go.dev/github.com/jackc/pgx/v5/pgconn#ParseConfig).
 	URL string
 	// Migrate makes the database if there is none, and brings an older schema up
-	// to date. Without it both are errors: ErrMissing, ErrSchemaOld.
+	// to date. Without it both are errors: ErrMissing, ErrSchemaOld. A database of
+	// PostgreSQL is there already; what is made is what it holds.
 	Migrate bool
 }
 
 // Store is the metadata store on one database. All methods may be called at the
 // same time, also by several processes on the same database.
 type Store struct {
-	file    sqliteFile
-	writer  *writer
-	writes  *batcher[write]
-	readers *readers
+	db database
 
 	closing  sync.Once
 	closeErr error
@@ -47,39 +43,84 @@ var (
 	_ keys.Store    = (*Store)(nil)
 )
 
+// database is what each kind of database does in its own way. The calls of hot are
+// those of an open and an upload; all others are made of write and read.
+type database interface {
+	hot
+	// write runs do in a transaction, which it may share with others; rows are how
+	// many it touches, about. Afterwards it is durable. do may run more than once,
+	// and sets all that it gives out on each run; what refusal says binds it.
+	write(ctx context.Context, rows int, do func(*conn) error) error
+	// read runs do, which is quick, on a connection that only reads.
+	read(ctx context.Context, do func(*conn) error) error
+	// readLong is read for what may take a while.
+	readLong(ctx context.Context, do func(*conn) error) error
+	// versions of the schema: as it is, and as this program needs it.
+	versions(ctx context.Context) (current, latest int64, err error)
+	// warnings are about settings that a promise may come to depend on.
+	warnings() []string
+	close() error
+}
+
+// location is a database that is not open yet.
+type location interface {
+	// migrate brings the schema up to date, and makes the database where it can.
+	migrate(ctx context.Context) (from, to int64, err error)
+	// open verifies the settings.
+	open(ctx context.Context) (database, error)
+}
+
+// locate reads the URL. ErrURL.
+func locate(url string) (location, error) {
+	switch scheme, _, _ := strings.Cut(url, "://"); scheme {
+	case "sqlite":
+		return parseSQLite(url)
+	case "postgres", "postgresql":
+		return parsePostgres(url)
+	}
+	return nil, fmt.Errorf("%w: it must begin with sqlite:// or postgres://", ErrURL)
+}
+
+// CheckURL says what is wrong with the URL of a database. ErrURL.
+func CheckURL(url string) error {
+	_, err := locate(url)
+	return err
+}
+
 // Open opens the database, and refuses it unless its settings and its schema can
-// keep the promises. ErrURL, ErrMissing, ErrSchemaOld, ErrSchemaNew, ErrWeak,
-// ErrCorrupt and ErrBusy say what to mend; Close the store in the end.
+// keep the promises. ErrURL, ErrMissing, ErrSchemaOld, ErrSchemaNew, ErrRestoring,
+// ErrWeak, ErrCorrupt and ErrBusy say what to mend; Close the store in the end.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	f, err := parseSQLite(cfg.URL)
+	l, err := locate(cfg.URL)
 	if err != nil {
 		return nil, err
 	}
 	if cfg.Migrate {
-		if _, _, err := Migrate(ctx, cfg); err != nil {
+		if _, _, err := l.migrate(ctx); err != nil {
 			return nil, err
 		}
 	}
-	switch ok, err := f.exists(); {
-	case err != nil:
-		return nil, fmt.Errorf("open the database: %w", err)
-	case !ok:
-		return nil, fmt.Errorf("%w at %s: check --database, or run mayfly migrate to make one", ErrMissing, f.path)
-	}
-	c, err := f.openVerified()
+	db, err := l.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{file: f, writer: &writer{open: f.openWriter, c: c}}
+	s := &Store{db: db}
 	if err := s.checkSchema(ctx); err != nil {
-		return nil, errors.Join(err, c.close())
+		return nil, errors.Join(err, db.close())
 	}
-	s.readers, err = newReaders(min(max(runtime.GOMAXPROCS(0), 2), 8), longReaders, f.openReader)
-	if err != nil {
-		return nil, errors.Join(err, c.close())
-	}
-	s.writes = newBatcher(s.writer.run, func(w write) int { return w.rows }, maxBatchRows)
 	return s, nil
+}
+
+// Migrate brings the schema of the database to the one that this program knows,
+// and makes the database if there is none and it is SQLite's. It says from which
+// version to which it went. Several processes may do so at once; each step is one
+// transaction.
+func Migrate(ctx context.Context, cfg Config) (from, to int64, err error) {
+	l, err := locate(cfg.URL)
+	if err != nil {
+		return 0, 0, err
+	}
+	return l.migrate(ctx)
 }
 
 func (s *Store) checkSchema(ctx context.Context) error {
@@ -97,12 +138,16 @@ func (s *Store) checkSchema(ctx context.Context) error {
 
 // Version is the version of the schema, and the one that this program needs.
 func (s *Store) Version(ctx context.Context) (current, latest int64, err error) {
-	return s.file.versions(ctx)
+	return s.db.versions(ctx)
 }
+
+// Warnings are sentences about the database's settings that an operator should
+// read: nothing is broken, but a failover or the like may break it.
+func (s *Store) Warnings() []string { return s.db.warnings() }
 
 // Ping reads a row, or finds that there is none: the database answers.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.read(ctx, func(c *conn) error {
+	return s.db.read(ctx, func(c *conn) error {
 		_, err := c.first(`SELECT 1 FROM api_keys WHERE id = $1`, []any{make([]byte, 16)}, func(*row) {})
 		return err
 	})
@@ -111,26 +156,18 @@ func (s *Store) Ping(ctx context.Context) error {
 // Close finishes the writes and reads under way and closes the database. Later
 // calls of other methods fail with ErrClosed.
 func (s *Store) Close() error {
-	s.closing.Do(func() {
-		s.writes.close()
-		// The writer is the last: so SQLite empties the log, and removes it.
-		s.closeErr = errors.Join(s.readers.close(), s.writer.close())
-	})
+	s.closing.Do(func() { s.closeErr = s.db.close() })
 	return s.closeErr
 }
 
-// write runs do in a transaction that it may share with others. Afterwards it is
-// durable; what write.do and refusal say of do binds.
 func (s *Store) write(ctx context.Context, rows int, do func(*conn) error) error {
-	return s.writes.do(ctx, write{do: do, rows: rows})
+	return s.db.write(ctx, rows, do)
 }
 
-// read runs do, which is quick, on a connection that only reads.
 func (s *Store) read(ctx context.Context, do func(*conn) error) error {
-	return with(ctx, s.readers.quick, do)
+	return s.db.read(ctx, do)
 }
 
-// readLong is read for what may take a while.
 func (s *Store) readLong(ctx context.Context, do func(*conn) error) error {
-	return with(ctx, s.readers.long, do)
+	return s.db.readLong(ctx, do)
 }

@@ -23,11 +23,6 @@ func checkKey(id uuid.UUID, key blobstore.Key) error {
 	return nil
 }
 
-// Begin implements tickets.Store.
-func (s *Store) Begin(ctx context.Context, b tickets.Blob, ts []tickets.Ticket, grant tickets.Hash) error {
-	return s.write(ctx, 1+len(ts), func(c *conn) error { return addBlob(c, b, ts, grant) })
-}
-
 const insertAttempt = `INSERT INTO attempts (blob_id, key, due_at) VALUES ($1, $2, $3)`
 
 // Reserve implements tickets.Store.
@@ -38,33 +33,12 @@ func (s *Store) Reserve(ctx context.Context, attempts []tickets.Attempt) error {
 		}
 	}
 	return s.write(ctx, len(attempts), func(c *conn) error {
-		for _, a := range attempts {
-			if _, err := c.exec(insertAttempt, a.ID[:], string(a.Key), micros(a.Due)); err != nil {
-				return err
-			}
+		all := make([][]any, len(attempts))
+		for i, a := range attempts {
+			all[i] = []any{a.ID[:], string(a.Key), micros(a.Due)}
 		}
-		return nil
-	})
-}
-
-// takeAttempt ends an attempt, unless a purge has claimed it, which may be deleting
-// its bytes at this moment: P1 holds for what is stored.
-const takeAttempt = `DELETE FROM attempts WHERE blob_id = $1 AND key = $2 AND retry_at IS NULL`
-
-// Create implements tickets.Store.
-func (s *Store) Create(ctx context.Context, b tickets.Blob, ts []tickets.Ticket) error {
-	if err := checkKey(b.ID, b.Key); err != nil {
+		_, err := c.runMany(insertAttempt, all)
 		return err
-	}
-	return s.write(ctx, 2+len(ts), func(c *conn) error {
-		n, err := c.exec(takeAttempt, b.ID[:], string(b.Key))
-		switch {
-		case err != nil:
-			return err
-		case n == 0:
-			return refuse(tickets.ErrTooLate)
-		}
-		return addBlob(c, b, ts, tickets.Hash{})
 	})
 }
 
@@ -90,7 +64,7 @@ func (s *Store) BeginAttempt(ctx context.Context, id uuid.UUID, key blobstore.Ke
 	}
 	return s.write(ctx, 1, func(c *conn) error {
 		n, err := c.exec(`INSERT INTO attempts (blob_id, key, due_at)
-			SELECT id, $2, $3 FROM blobs WHERE id = $1 AND state = 'pending' AND upload_until > $4`,
+			SELECT id, $2, $3 FROM blobs WHERE id = $1 AND state = 'pending' AND upload_until > $4`+c.dialect.lock,
 			id[:], string(key), micros(due), micros(now))
 		if err == nil && n == 0 {
 			err = refuse(tickets.ErrTooLate)
@@ -133,6 +107,13 @@ func (s *Store) Commit(ctx context.Context, m tickets.Commit) error {
 		return err
 	}
 	return s.write(ctx, 2, func(c *conn) error {
+		// The blob before its attempt, as everywhere: so nobody waits in a circle.
+		if err := c.hold(`SELECT 1 FROM blobs WHERE id = $1`, m.ID[:]); err != nil {
+			return err
+		}
+		if err := c.hold(`SELECT 1 FROM attempts WHERE blob_id = $1 AND key = $2`, m.ID[:], string(m.Key)); err != nil {
+			return err
+		}
 		n, err := c.exec(storeBlob, m.ID[:], string(m.Key), m.SHA256[:], micros(m.Now), micros(m.Expires))
 		switch {
 		case err != nil:

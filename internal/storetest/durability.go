@@ -7,8 +7,9 @@ import (
 	"mayfly/tickets"
 )
 
-// testDurability: what a call has answered is there after a crash (P1, P2).
-func testDurability(t *testing.T, open func(*testing.T) Database) {
+// Durability: what a call has answered is there after a crash (P1, P2). It is apart
+// from Test because a server has to be one's own to be crashed.
+func Durability(t *testing.T, open func(*testing.T) Database) {
 	t.Run("everything acknowledged", func(t *testing.T) {
 		t.Parallel()
 		everythingSurvives(t, open(t))

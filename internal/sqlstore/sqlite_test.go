@@ -16,6 +16,11 @@ func TestStore(t *testing.T) {
 	storetest.Test(t, openSQLite)
 }
 
+func TestDurability(t *testing.T) {
+	t.Parallel()
+	storetest.Durability(t, openSQLite)
+}
+
 func openSQLite(t *testing.T) storetest.Database {
 	path := filepath.Join(t.TempDir(), "mayfly.db")
 	st := openAt(t, path)
@@ -31,6 +36,9 @@ func openSQLite(t *testing.T) storetest.Database {
 		},
 	}
 }
+
+// embedded is the store's SQLite database, for tests that look into it.
+func embedded(st *Store) *sqliteDatabase { return st.db.(*sqliteDatabase) }
 
 func openAt(t testing.TB, path string) *Store {
 	t.Helper()

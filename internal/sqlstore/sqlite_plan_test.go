@@ -21,16 +21,16 @@ func checkPlans(t testing.TB, st *Store) {
 	ctx := context.Background()
 	var all []string
 	collect := func(c *conn) error {
-		for query := range c.stmts {
+		for query := range c.session.(*sqliteSession).stmts {
 			all = append(all, query)
 		}
 		return nil
 	}
 	err := st.write(ctx, 1, collect)
-	for i := 0; i < cap(st.readers.quick) && err == nil; i++ {
+	for i := 0; i < cap(embedded(st).readers.quick) && err == nil; i++ {
 		err = st.read(ctx, collect)
 	}
-	for i := 0; i < cap(st.readers.long) && err == nil; i++ {
+	for i := 0; i < cap(embedded(st).readers.long) && err == nil; i++ {
 		err = st.readLong(ctx, collect)
 	}
 	if err != nil {

@@ -85,7 +85,7 @@ func TestSettings(t *testing.T) {
 		}
 		return nil
 	}
-	for _, pool := range []chan *conn{st.readers.quick, st.readers.long} {
+	for _, pool := range []chan *conn{embedded(st).readers.quick, embedded(st).readers.long} {
 		for range cap(pool) { // each in turn: the pool is a queue
 			if err := with(t.Context(), pool, look); err != nil {
 				t.Fatal(err)

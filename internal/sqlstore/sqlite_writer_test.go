@@ -38,12 +38,12 @@ func insert(n int64) func(*conn) error {
 // batch runs the writes as one batch, past the batcher, as its goroutine would.
 func batch(t *testing.T, st *Store, all ...func(*conn) error) []error {
 	t.Helper()
-	st.writes.close()
+	embedded(st).writes.close()
 	writes := make([]write, len(all))
 	for i, do := range all {
 		writes[i] = write{do: do}
 	}
-	return st.writer.run(writes)
+	return embedded(st).writer.run(writes)
 }
 
 func rows(t *testing.T, st *Store) (ns []int64) {
@@ -118,7 +118,7 @@ func TestCommitFails(t *testing.T) {
 			t.Fatalf("write %d: %v", i, err)
 		}
 	}
-	if err := st.writer.run([]write{{do: insert(2)}})[0]; err != nil {
+	if err := embedded(st).writer.run([]write{{do: insert(2)}})[0]; err != nil {
 		t.Fatal(err)
 	}
 	if got := rows(t, st); len(got) != 1 || got[0] != 2 {
@@ -134,7 +134,7 @@ func TestBusy(t *testing.T) {
 	must(t, st, func(c *conn) error {
 		return c.query(t.Context(), `PRAGMA busy_timeout = 1`, nil, func(*row) {})
 	})
-	other, err := st.file.openWriter()
+	other, err := embedded(st).file.openWriter()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestBusy(t *testing.T) {
 	if _, err := other.exec("COMMIT"); err != nil {
 		t.Fatal(err)
 	}
-	if err := st.writer.run([]write{{do: insert(3)}})[0]; err != nil {
+	if err := embedded(st).writer.run([]write{{do: insert(3)}})[0]; err != nil {
 		t.Fatal(err)
 	}
 	if got := rows(t, st); len(got) != 1 || got[0] != 3 {
@@ -200,7 +200,7 @@ func TestClosed(t *testing.T) {
 func TestReadersCannotWrite(t *testing.T) {
 	t.Parallel()
 	st := newScratch(t)
-	for _, pool := range []chan *conn{st.readers.quick, st.readers.long} {
+	for _, pool := range []chan *conn{embedded(st).readers.quick, embedded(st).readers.long} {
 		if err := with(t.Context(), pool, insert(1)); err == nil {
 			t.Fatal("a reader wrote")
 		}

@@ -1,0 +1,57 @@
+package sqlstore
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"mayfly/blobstore"
+)
+
+// Codes of https://www.postgresql.org/docs/15/errcodes-appendix.html.
+const (
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	diskFull             = "53100"
+	unknownDatabase      = "3D000"
+	readOnlyTransaction  = "25006"
+	dataCorrupted        = "XX001"
+	indexCorrupted       = "XX002"
+	undefinedTable       = "42P01"
+)
+
+var (
+	// errAgain marks an error with which nothing was done, and that may not come again.
+	errAgain = errors.New("to be tried again")
+	// errLost is a read's connection that ended.
+	errLost = errors.New("the connection was lost")
+)
+
+// code is the SQLSTATE of a server's error, "" of others.
+func code(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// classifyPostgres names the errors that a caller can act on.
+func classifyPostgres(err error) error {
+	switch code(err) {
+	case serializationFailure, deadlockDetected:
+		return fmt.Errorf("%w: %w", errAgain, err)
+	case diskFull:
+		return fmt.Errorf("%w: %w", blobstore.ErrNoSpace, err)
+	case unknownDatabase:
+		return fmt.Errorf("%w: %w: make it with createdb", ErrMissing, err)
+	case dataCorrupted, indexCorrupted:
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	case "":
+		if pgconn.SafeToRetry(err) || errors.Is(err, errLost) { // nothing was sent, or only a read
+			return fmt.Errorf("%w: %w", errAgain, err)
+		}
+	}
+	return err
+}

@@ -1,0 +1,163 @@
+package sqlstore
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"mayfly/tickets"
+)
+
+// lookup is one caller's FindTicket.
+type lookup struct {
+	id    uuid.UUID
+	hash  tickets.Hash
+	t     tickets.Ticket
+	b     tickets.Blob
+	found bool
+}
+
+const findTickets = `SELECT i.n, ` + heldColumns + `
+	FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS UUID[]), CAST($3 AS BYTEA[])) AS i(n, id, hash)
+	JOIN tickets t ON t.id = i.id AND t.token_hash = i.hash
+	JOIN blobs b ON b.id = t.blob_id`
+
+func (s *postgresDatabase) findTicket(ctx context.Context, id uuid.UUID, h tickets.Hash) (tickets.Ticket, tickets.Blob, bool, error) {
+	l := &lookup{id: id, hash: h}
+	err := s.lookups.do(ctx, l)
+	return l.t, l.b, l.found && err == nil, err
+}
+
+func (s *postgresDatabase) lookUp(batch []*lookup) []error {
+	n, id, hash := make(places, len(batch)), make(ids, len(batch)), make(hashes, len(batch))
+	for i, l := range batch {
+		n[i], id[i], hash[i] = int64(i), l.id, l.hash[:]
+	}
+	err := together(s.reads, findTickets, []any{n, id, hash}, func(r *row) {
+		l := batch[r.int()]
+		l.found = true
+		l.t, l.b = readHeld(r, l.id, l.hash)
+	})
+	return fill(make([]error, len(batch)), err)
+}
+
+// spending is one caller's Spend.
+type spending struct {
+	tickets.Spend
+	won bool
+}
+
+// spendTickets decides (P2). It locks the blobs first, in the order of their ids, so
+// that no two of these wait for each other in a circle, and so that all that it says
+// of a blob holds: a purge or an unsend of it is over, or waits. Of several opens of
+// one ticket among the rows UPDATE takes one, and RETURNING says which.
+//
+// What it does to a blob is what keepOpened does, for all its opened tickets at once.
+const spendTickets = `WITH i AS (
+		SELECT * FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS UUID[]), CAST($3 AS UUID[]), CAST($4 AS BYTEA[]), CAST($5 AS BYTEA[]), CAST($6 AS BIGINT[]))
+			AS i(n, id, blob_id, hash, claim, now)
+	), b AS (
+		SELECT id, expires_at FROM blobs WHERE id = ANY(CAST($3 AS UUID[])) AND state = 'stored' ORDER BY id FOR UPDATE
+	), spent AS (
+		UPDATE tickets t SET state = 'opened', claim = i.claim, opened_at = i.now
+		FROM i JOIN b ON b.id = i.blob_id AND b.expires_at > i.now
+		WHERE t.id = i.id AND t.token_hash = i.hash AND t.blob_id = i.blob_id AND t.state = 'ready'
+		RETURNING i.n, i.blob_id, i.now
+	), opened AS (
+		SELECT blob_id, COUNT(*) AS n, MAX(now) AS now FROM spent GROUP BY blob_id
+	), kept AS (
+		UPDATE blobs SET ready = ready - o.n, keep_until = ` + keptSince + `,
+			purge_at = CASE WHEN (ready > o.n OR unlimited = 1) AND expires_at > ` + keptSince + ` THEN expires_at ELSE ` + keptSince + ` END
+		FROM opened o WHERE blobs.id = o.blob_id
+	)
+	SELECT n FROM spent`
+
+const keptSince = `CASE WHEN keep_until > o.now + keep THEN keep_until ELSE o.now + keep END`
+
+// reopenTickets is openAgain, for many.
+const reopenTickets = `WITH i AS (
+		SELECT * FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS UUID[]), CAST($3 AS UUID[]), CAST($4 AS BYTEA[]), CAST($5 AS BIGINT[]))
+			AS i(n, id, blob_id, hash, now)
+	), b AS (
+		SELECT id, expires_at FROM blobs WHERE id = ANY(CAST($3 AS UUID[])) AND unlimited = 1 AND state = 'stored' ORDER BY id FOR UPDATE
+	), again AS (
+		SELECT i.n, i.blob_id, i.now FROM i JOIN b ON b.id = i.blob_id AND b.expires_at > i.now
+		JOIN tickets t ON t.id = i.id AND t.token_hash = i.hash AND t.blob_id = i.blob_id AND t.state IN ('opened', 'delivered')
+	), opened AS (
+		SELECT blob_id, MAX(now) AS now FROM again GROUP BY blob_id
+	), kept AS (
+		UPDATE blobs SET keep_until = ` + keptSince + `,
+			purge_at = CASE WHEN expires_at > ` + keptSince + ` THEN expires_at ELSE ` + keptSince + ` END
+		FROM opened o WHERE blobs.id = o.blob_id
+	)
+	SELECT n FROM again`
+
+func (s *postgresDatabase) spend(ctx context.Context, sp tickets.Spend) (bool, error) {
+	c := &spending{Spend: sp}
+	err := s.spends.do(ctx, c)
+	return c.won, err
+}
+
+func (s *postgresDatabase) spendAll(batch []*spending) []error {
+	n, id, blob, hash := make(places, len(batch)), make(ids, len(batch)), make(ids, len(batch)), make(hashes, len(batch))
+	claim, now := make(hashes, len(batch)), make(places, len(batch))
+	for i, c := range batch {
+		n[i], id[i], blob[i], hash[i] = int64(i), c.Ticket, c.Blob, c.Hash[:]
+		claim[i], now[i] = c.Claim[:], micros(c.Now)
+	}
+	won := func(r *row) { batch[r.int()].won = true }
+	lost := 0
+	err := together(s.writes, spendTickets, []any{n, id, blob, hash, claim, now}, won)
+	if err != nil {
+		return alone(batch, err, s.spendAll)
+	}
+	// Who lost may hold an unlimited ticket that was opened before.
+	for i, c := range batch {
+		if !c.won {
+			n[lost], id[lost], blob[lost], hash[lost], now[lost] = n[i], id[i], blob[i], hash[i], now[i]
+			lost++
+		}
+	}
+	errs := make([]error, len(batch))
+	if lost == 0 {
+		return errs
+	}
+	err = together(s.writes, reopenTickets, []any{n[:lost], id[:lost], blob[:lost], hash[:lost], now[:lost]}, won)
+	if err != nil {
+		for _, i := range n[:lost] {
+			errs[i] = err
+		}
+	}
+	return errs
+}
+
+// acknowledging is one caller's Acknowledge.
+type acknowledging struct {
+	acknowledgement
+	changed bool
+}
+
+const acknowledgeTickets = `UPDATE tickets t SET state = 'delivered', delivered_at = i.now
+	FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS UUID[]), CAST($3 AS BYTEA[]), CAST($4 AS BYTEA[]), CAST($5 AS BIGINT[])) AS i(n, id, hash, claim, now)
+	WHERE t.id = i.id AND t.token_hash = i.hash AND t.state = 'opened'
+	AND (t.claim = i.claim OR EXISTS (SELECT 1 FROM blobs b WHERE b.id = t.blob_id AND b.unlimited = 1))
+	RETURNING i.n`
+
+func (s *postgresDatabase) acknowledge(ctx context.Context, a acknowledgement) (bool, error) {
+	c := &acknowledging{acknowledgement: a}
+	err := s.acks.do(ctx, c)
+	return c.changed, err
+}
+
+func (s *postgresDatabase) acknowledgeAll(batch []*acknowledging) []error {
+	n, id, hash := make(places, len(batch)), make(ids, len(batch)), make(hashes, len(batch))
+	claim, now := make(hashes, len(batch)), make(places, len(batch))
+	for i, c := range batch {
+		n[i], id[i], hash[i], claim[i], now[i] = int64(i), c.ticket, c.hash[:], c.claim[:], micros(c.now)
+	}
+	err := together(s.writes, acknowledgeTickets, []any{n, id, hash, claim, now}, func(r *row) { batch[r.int()].changed = true })
+	if err != nil {
+		return alone(batch, err, s.acknowledgeAll)
+	}
+	return make([]error, len(batch))
+}

@@ -1,0 +1,97 @@
+package sqlstore
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"mayfly/tickets"
+)
+
+// An open keeps the bytes until now + keep, and never less long than an earlier
+// open did, whose clock may have been ahead of ours (P4: nothing early). As long as
+// somebody can still open, they are kept to the deadline.
+const (
+	findTicket = `SELECT ` + heldColumns + ` FROM tickets t JOIN blobs b ON b.id = t.blob_id
+	WHERE t.id = $1 AND t.token_hash = $2`
+
+	// openReady is the one statement that decides (P2): it finds the ticket ready and
+	// turns it in the same breath, or changes nothing.
+	openReady = `UPDATE tickets SET state = 'opened', claim = $3, opened_at = $4
+	WHERE id = $1 AND token_hash = $2 AND state = 'ready' AND blob_id = $5
+	AND EXISTS (SELECT 1 FROM blobs b WHERE b.id = $5 AND b.state = 'stored' AND b.expires_at > $4)`
+
+	kept   = `CASE WHEN keep_until > $2 + keep THEN keep_until ELSE $2 + keep END`
+	toLast = `CASE WHEN expires_at > ` + kept + ` THEN expires_at ELSE ` + kept + ` END`
+
+	// keepOpened: ready is the count before this open, this ticket included.
+	keepOpened = `UPDATE blobs SET ready = ready - 1, keep_until = ` + kept + `,
+		purge_at = CASE WHEN ready > 1 OR unlimited = 1 THEN ` + toLast + ` ELSE ` + kept + ` END
+		WHERE id = $1`
+
+	openAgain = `UPDATE blobs SET keep_until = ` + kept + `, purge_at = ` + toLast + `
+		WHERE id = $1 AND unlimited = 1 AND state = 'stored' AND expires_at > $2
+		AND EXISTS (SELECT 1 FROM tickets WHERE id = $3 AND token_hash = $4 AND blob_id = $1
+			AND (state = 'opened' OR state = 'delivered'))`
+
+	acknowledge = `UPDATE tickets SET state = 'delivered', delivered_at = $4
+		WHERE id = $1 AND token_hash = $2 AND state = 'opened'
+		AND (claim = $3 OR EXISTS (SELECT 1 FROM blobs b WHERE b.id = tickets.blob_id AND b.unlimited = 1))`
+)
+
+func (s *sqliteDatabase) findTicket(ctx context.Context, id uuid.UUID, h tickets.Hash) (t tickets.Ticket, b tickets.Blob, found bool, err error) {
+	err = s.read(ctx, func(c *conn) (err error) {
+		found, err = c.first(findTicket, []any{id[:], h[:]}, func(r *row) { t, b = readHeld(r, id, h) })
+		return err
+	})
+	return t, b, found, err
+}
+
+func (s *sqliteDatabase) spend(ctx context.Context, sp tickets.Spend) (won bool, err error) {
+	now := micros(sp.Now)
+	err = s.write(ctx, 2, func(c *conn) error {
+		n, err := c.exec(openReady, sp.Ticket[:], sp.Hash[:], sp.Claim[:], now, sp.Blob[:])
+		switch {
+		case err != nil:
+			return err
+		case n == 1:
+			n, err = c.exec(keepOpened, sp.Blob[:], now)
+		default:
+			n, err = c.exec(openAgain, sp.Blob[:], now, sp.Ticket[:], sp.Hash[:])
+		}
+		won = n == 1
+		return err
+	})
+	return won, err
+}
+
+func (s *sqliteDatabase) acknowledge(ctx context.Context, a acknowledgement) (changed bool, err error) {
+	err = s.write(ctx, 1, func(c *conn) error {
+		n, err := c.exec(acknowledge, a.ticket[:], a.hash[:], a.claim[:], micros(a.now))
+		changed = n == 1
+		return err
+	})
+	return changed, err
+}
+
+// takeAttempt ends an attempt, unless a purge has claimed it, which may be deleting
+// its bytes at this moment: P1 holds for what is stored.
+const takeAttempt = `DELETE FROM attempts WHERE blob_id = $1 AND key = $2 AND retry_at IS NULL`
+
+func (s *sqliteDatabase) addBlob(ctx context.Context, b newBlob) error {
+	return s.write(ctx, 2+len(b.tickets), func(c *conn) error {
+		if b.fromAttempt {
+			n, err := c.exec(takeAttempt, b.ID[:], string(b.Key))
+			switch {
+			case err != nil:
+				return err
+			case n == 0:
+				return refuse(tickets.ErrTooLate)
+			}
+		}
+		if err := addBlob(c, b.Blob, b.tickets, b.grant); err != nil {
+			return err
+		}
+		return addTickets(c, b.ID, b.tickets)
+	})
+}
