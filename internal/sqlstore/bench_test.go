@@ -5,6 +5,7 @@ package sqlstore
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -170,7 +171,7 @@ func storeMany(b *testing.B, st *Store, n int) []tickets.Ticket {
 		err := st.write(b.Context(), maxBatchRows, func(c *conn) error {
 			for range min(n-len(all), 5000) {
 				blob, ts := benchBlob()
-				if err := addBlob(c, blob, ts, ts[0].Hash); err != nil {
+				if err := errors.Join(addBlob(c, blob, ts, ts[0].Hash), addTickets(c, blob.ID, ts)); err != nil {
 					return err
 				}
 				_, err := c.exec(`UPDATE blobs SET state = 'stored', key = $2, sha256 = $3, stored_at = $4, expires_at = $5, purge_at = $5
@@ -199,7 +200,7 @@ func benchBlob() (tickets.Blob, []tickets.Ticket) {
 	t := tickets.Ticket{ID: uuid.Must(uuid.NewV7()), BlobID: id, Recipient: "alice", CreatedAt: benchStart}
 	rand.Read(t.Hash[:])
 	return tickets.Blob{
-		ID: id, Tenant: "acme", Terms: terms, Size: 65536, Context: "conversation 7",
+		ID: id, Tenant: "acme", State: tickets.BlobPending, Terms: terms, Size: 65536, Context: "conversation 7",
 		CreatedAt: benchStart, UploadUntil: benchStart.Add(24 * time.Hour),
 	}, []tickets.Ticket{t}
 }

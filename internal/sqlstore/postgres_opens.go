@@ -49,7 +49,9 @@ type spending struct {
 
 // spendTickets decides (P2). It locks the blobs first, in the order of their ids, so
 // that no two of these wait for each other in a circle, and so that all that it says
-// of a blob holds: a purge or an unsend of it is over, or waits. Of several opens of
+// of a blob holds: a purge or an unsend of it is over, or waits. (The blob's state is
+// asked later, or a planner without statistics takes the index of what is due for the
+// way to the blobs.) Of several opens of
 // one ticket among the rows UPDATE takes one, and RETURNING says which.
 //
 // What it does to a blob is what keepOpened does, for all its opened tickets at once.
@@ -57,10 +59,10 @@ const spendTickets = `WITH i AS (
 		SELECT * FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS UUID[]), CAST($3 AS UUID[]), CAST($4 AS BYTEA[]), CAST($5 AS BYTEA[]), CAST($6 AS BIGINT[]))
 			AS i(n, id, blob_id, hash, claim, now)
 	), b AS (
-		SELECT id, expires_at FROM blobs WHERE id = ANY(CAST($3 AS UUID[])) AND state = 'stored' ORDER BY id FOR UPDATE
+		SELECT id, state, expires_at FROM blobs WHERE id = ANY(CAST($3 AS UUID[])) ORDER BY id FOR UPDATE
 	), spent AS (
 		UPDATE tickets t SET state = 'opened', claim = i.claim, opened_at = i.now
-		FROM i JOIN b ON b.id = i.blob_id AND b.expires_at > i.now
+		FROM i JOIN b ON b.id = i.blob_id AND b.state = 'stored' AND b.expires_at > i.now
 		WHERE t.id = i.id AND t.token_hash = i.hash AND t.blob_id = i.blob_id AND t.state = 'ready'
 		RETURNING i.n, i.blob_id, i.now
 	), opened AS (
@@ -79,9 +81,9 @@ const reopenTickets = `WITH i AS (
 		SELECT * FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS UUID[]), CAST($3 AS UUID[]), CAST($4 AS BYTEA[]), CAST($5 AS BIGINT[]))
 			AS i(n, id, blob_id, hash, now)
 	), b AS (
-		SELECT id, expires_at FROM blobs WHERE id = ANY(CAST($3 AS UUID[])) AND unlimited = 1 AND state = 'stored' ORDER BY id FOR UPDATE
+		SELECT id, state, expires_at FROM blobs WHERE id = ANY(CAST($3 AS UUID[])) AND unlimited = 1 ORDER BY id FOR UPDATE
 	), again AS (
-		SELECT i.n, i.blob_id, i.now FROM i JOIN b ON b.id = i.blob_id AND b.expires_at > i.now
+		SELECT i.n, i.blob_id, i.now FROM i JOIN b ON b.id = i.blob_id AND b.state = 'stored' AND b.expires_at > i.now
 		JOIN tickets t ON t.id = i.id AND t.token_hash = i.hash AND t.blob_id = i.blob_id AND t.state IN ('opened', 'delivered')
 	), opened AS (
 		SELECT blob_id, MAX(now) AS now FROM again GROUP BY blob_id

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"mayfly/internal/testenv/child"
 )
 
 // program is a Go program that the tests need, at one version.
@@ -81,9 +83,9 @@ func (p program) install(ctx context.Context) error {
 	cmd.Env = append(cmd.Environ(), "GOBIN="+dir, "GOWORK=off", "GOFLAGS=-buildvcs=false")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go ends its compilers too
 	cmd.WaitDelay = 10 * time.Second
-	dieWithParent(cmd)
+	child.DieWithParent(cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go install: %w\n%s", err, lastLines(out))
+		return fmt.Errorf("go install: %w\n%s", err, child.LastLines(out))
 	}
 	return os.Rename(filepath.Join(dir, p.name()), bin)
 }

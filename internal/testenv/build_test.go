@@ -134,13 +134,3 @@ func TestEachVersionHasItsPlace(t *testing.T) {
 		t.Errorf("%s and %s", one, two)
 	}
 }
-
-func TestLastLines(t *testing.T) {
-	log := strings.Repeat("earlier\n", 100) + "the error\n\n"
-	if got := string(lastLines([]byte(log))); strings.Count(got, "\n") != 19 || !strings.HasSuffix(got, "the error") {
-		t.Errorf("got %q", got)
-	}
-	if got := lastLines(nil); len(got) != 0 {
-		t.Errorf("got %q", got)
-	}
-}

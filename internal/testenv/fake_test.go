@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	case "":
 		os.Exit(m.Run())
 	case "testenv":
-		code, err := run(os.Args[1:], []server{fake("server")})
+		code, err := run(os.Args[1:], []service{fake("server")})
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(code)
 	case "server", "stubborn server":

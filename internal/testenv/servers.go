@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"mayfly/internal/testenv/child"
 )
 
 const (
@@ -26,6 +28,24 @@ const (
 	// stopTime is how long it may take to end by itself. What it holds is thrown away.
 	stopTime = time.Second
 )
+
+// service is what runs beside the command.
+type service interface {
+	// programs are those that must be built before.
+	programs() []program
+	// start returns when the service answers. Its data is kept below dir. On an error
+	// nothing of it is left running.
+	start(ctx context.Context, dir string) (started, error)
+}
+
+// started is a service that runs.
+type started interface {
+	// environ is how the command finds it, as "NAME=value".
+	environ() []string
+	// stop ends it. That it had ended before is an error, for then the command has run
+	// without it.
+	stop() error
+}
 
 // server is a program that the tests speak S3 with.
 type server struct {
@@ -38,6 +58,8 @@ type server struct {
 	command func(dir string, at *url.URL) (args, env []string)
 }
 
+func (s server) programs() []program { return []program{s.program} }
+
 // running is a server that was started. One that has ended has closed ended, after err
 // was set.
 type running struct {
@@ -49,37 +71,37 @@ type running struct {
 	err   error
 }
 
-// startAll builds and starts the servers, in folders below dir, and returns when all of
+// startAll builds and starts the services, in folders below dir, and returns when all of
 // them answer. On an error none is left.
-func startAll(ctx context.Context, servers []server, dir string) ([]*running, error) {
-	programs := make([]program, len(servers))
-	for i, s := range servers {
-		programs[i] = s.program
+func startAll(ctx context.Context, services []service, dir string) ([]started, error) {
+	var programs []program
+	for _, s := range services {
+		programs = append(programs, s.programs()...)
 	}
 	if err := build(ctx, programs); err != nil {
 		return nil, err
 	}
-	started := make([]*running, len(servers))
+	all := make([]started, len(services))
 	g, ctx := errgroup.WithContext(ctx)
-	for i, s := range servers {
+	for i, s := range services {
 		g.Go(func() (err error) {
-			started[i], err = s.start(ctx, dir)
+			all[i], err = s.start(ctx, dir)
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
-		started = slices.DeleteFunc(started, func(r *running) bool { return r == nil })
-		return nil, errors.Join(err, stopAll(started))
+		all = slices.DeleteFunc(all, func(s started) bool { return s == nil })
+		return nil, errors.Join(err, stopAll(all))
 	}
-	return started, nil
+	return all, nil
 }
 
-// stopAll stops the servers, and says which of them had ended before.
-func stopAll(started []*running) error {
-	errs := make([]error, len(started))
+// stopAll stops the services, and says which of them had ended before.
+func stopAll(all []started) error {
+	errs := make([]error, len(all))
 	var wg sync.WaitGroup
-	for i, r := range started {
-		wg.Go(func() { errs[i] = r.stop() })
+	for i, s := range all {
+		wg.Go(func() { errs[i] = s.stop() })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
@@ -87,10 +109,11 @@ func stopAll(started []*running) error {
 
 // start starts the server and returns when it answers. A port that was free a moment
 // ago can be taken by then, so a server that ends at once is given another one.
-func (s server) start(ctx context.Context, dir string) (r *running, err error) {
+func (s server) start(ctx context.Context, dir string) (_ started, err error) {
 	for range 3 {
-		if r, err = s.launch(dir); err != nil {
-			return nil, fmt.Errorf("missing: %s does not start: %w", s.name(), err)
+		r, launched := s.launch(dir)
+		if launched != nil {
+			return nil, fmt.Errorf("missing: %s does not start: %w", s.name(), launched)
 		}
 		if err = r.wait(ctx); err == nil {
 			return r, nil
@@ -143,7 +166,7 @@ func (s server) launch(dir string) (*running, error) {
 	r.cmd.Dir = home
 	// A file and not a pipe: the server can always write, and is waited for alone.
 	r.cmd.Stdout, r.cmd.Stderr = log, log
-	dieWithParent(r.cmd)
+	child.DieWithParent(r.cmd)
 	if err := r.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -198,8 +221,11 @@ func (r *running) answers(ctx context.Context) bool {
 	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
 }
 
-// stop ends the server: SIGTERM, and SIGKILL if that does not do. That it had ended
-// before is an error, for then the command has run without it.
+func (r *running) environ() []string {
+	return []string{r.variable + "=" + r.at.String(), r.variable + "_VERSION=" + r.version}
+}
+
+// stop ends the server: SIGTERM, and SIGKILL if that does not do.
 func (r *running) stop() error {
 	select {
 	case <-r.ended:
@@ -227,5 +253,5 @@ func (r *running) failed(how string) error {
 	if err != nil {
 		return fmt.Errorf("%s %s, and its log cannot be read: %w", r.program, how, err)
 	}
-	return fmt.Errorf("%s %s. The end of its log:\n%s", r.program, how, lastLines(log))
+	return fmt.Errorf("%s %s. The end of its log:\n%s", r.program, how, child.LastLines(log))
 }

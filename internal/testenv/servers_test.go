@@ -15,7 +15,7 @@ func TestTheCommandFindsTheServerAndTheServerEndsWithIt(t *testing.T) {
 		for _, exit := range []string{"exit 0", "exit 7"} {
 			out := filepath.Join(t.TempDir(), "environment")
 			command := `printf '%s %s' "$MAYFLY_TEST_FAKE" "$MAYFLY_TEST_FAKE_VERSION" > "$0"; curl -sf "$MAYFLY_TEST_FAKE/" && ` + exit
-			code, err := run([]string{"sh", "-c", command, out}, []server{fake(as)})
+			code, err := run([]string{"sh", "-c", command, out}, []service{fake(as)})
 			if want := int(exit[len(exit)-1] - '0'); code != want || err != nil {
 				t.Fatalf("%s, %s: run = %d, %v", as, exit, code, err)
 			}
@@ -51,7 +51,7 @@ func handedOver(t *testing.T, path string) (at *url.URL, version string) {
 func TestAServerThatFailsIsAnErrorWithItsLog(t *testing.T) {
 	fakeIsBuilt(t)
 	out := filepath.Join(t.TempDir(), "ran")
-	code, err := run([]string{"touch", out}, []server{fake("server"), fake("has no room")})
+	code, err := run([]string{"touch", out}, []service{fake("server"), fake("has no room")})
 	if code == 0 || err == nil || !strings.Contains(err.Error(), "the disk has no room") ||
 		!strings.Contains(err.Error(), "example.com/cmd/fake@v1.2.3 has ended before it answered (exit status 4)") {
 		t.Errorf("run = %d, %v", code, err)
@@ -63,7 +63,7 @@ func TestAServerThatFailsIsAnErrorWithItsLog(t *testing.T) {
 
 func TestAServerThatEndsMeanwhileIsAnError(t *testing.T) {
 	fakeIsBuilt(t)
-	code, err := run([]string{"sh", "-c", `curl -s "$MAYFLY_TEST_FAKE/end"; exit 0`}, []server{fake("server")})
+	code, err := run([]string{"sh", "-c", `curl -s "$MAYFLY_TEST_FAKE/end"; exit 0`}, []service{fake("server")})
 	if code == 0 || err == nil || !strings.Contains(err.Error(), "has ended while it was needed (exit status 3)") {
 		t.Errorf("run = %d, %v", code, err)
 	}

@@ -6,48 +6,64 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"mayfly/internal/testenv/postgres"
 )
 
-// tool is a command that the tests call, and the Debian packages that have it.
+// tool is a program that the tests call, and the Debian packages that have it.
 type tool struct {
-	command  string
+	name     string
 	packages []string
 	why      string
+	find     func() error
 }
 
-func tools() []tool {
+func tools(ctx context.Context) []tool {
 	compiler := "cc"
-	if out, err := exec.Command("go", "env", "CC").Output(); err == nil {
+	if out, err := exec.CommandContext(ctx, "go", "env", "CC").Output(); err == nil {
 		compiler = strings.TrimSpace(string(out))
 	}
 	return []tool{
-		{compiler, []string{"gcc", "libc6-dev"}, "the race detector needs a C compiler"},
-		{"curl", []string{"curl"}, "the README's examples are typed as they are"},
+		command(compiler, "the race detector needs a C compiler", "gcc", "libc6-dev"),
+		command("curl", "the README's examples are typed as they are", "curl"),
+		{"postgres", []string{"postgresql"}, "the metadata store is tested on a real PostgreSQL", func() error {
+			_, err := postgres.Find(ctx)
+			return err
+		}},
 	}
+}
+
+// command is a tool that is in PATH.
+func command(name, why string, packages ...string) tool {
+	return tool{name, packages, why, func() error {
+		_, err := exec.LookPath(name)
+		return err
+	}}
 }
 
 // provide installs the tools that are missing, or says which they are: the tests
 // never skip what they cannot run.
 func provide(ctx context.Context, tools []tool) error {
-	var packages, missing []string
+	var packages, missing, errs []string
 	for _, t := range tools {
-		if _, err := exec.LookPath(t.command); err != nil {
+		if err := t.find(); err != nil {
 			packages = append(packages, t.packages...)
-			missing = append(missing, fmt.Sprintf("%s (%s)", t.command, t.why))
+			missing = append(missing, fmt.Sprintf("%s (%s)", t.name, t.why))
+			errs = append(errs, err.Error())
 		}
 	}
 	if len(missing) == 0 {
 		return nil
 	}
 	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
-		return fmt.Errorf("missing: %s. Install them and try again", strings.Join(missing, ", "))
+		return fmt.Errorf("missing: %s. Install them and try again:\n%s", strings.Join(missing, ", "), strings.Join(errs, "\n"))
 	}
-	for _, args := range [][]string{{"update", "-qq"}, append([]string{"install", "-y", "-qq"}, packages...)} {
-		cmd := exec.CommandContext(ctx, "apt-get", args...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("missing: %s. apt-get %s: %w", strings.Join(missing, ", "), args[0], err)
+	if err := install(ctx, packages); err != nil {
+		return fmt.Errorf("missing: %s. %w", strings.Join(missing, ", "), err)
+	}
+	for _, t := range tools {
+		if err := t.find(); err != nil {
+			return fmt.Errorf("%s is installed and still missing: %w", strings.Join(t.packages, ", "), err)
 		}
 	}
 	return nil
