@@ -164,7 +164,7 @@ func parallel(n int, do func()) {
 }
 
 // storeMany stores n blobs with a ticket each, in few transactions.
-func storeMany(b *testing.B, st *Store, n int) []tickets.Ticket {
+func storeMany(b testing.TB, st *Store, n int) []tickets.Ticket {
 	b.Helper()
 	all := make([]tickets.Ticket, 0, n)
 	for len(all) < n {

@@ -94,8 +94,8 @@ func (s *postgresServer) pool(ctx context.Context, most int, readOnly bool) (*pg
 
 // open implements location.
 func (s *postgresServer) open(ctx context.Context) (_ database, err error) {
-	db := &postgresDatabase{server: s, slow: make(chan struct{}, 1)}
 	most := int(s.cfg.MaxConns)
+	db := &postgresDatabase{server: s, slow: make(chan struct{}, max(most/4, 1))}
 	if db.reads, err = s.pool(ctx, most/2, true); err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ type postgresDatabase struct {
 	server *postgresServer
 	// reads and writes do not wait for each other. Both are bounded.
 	reads, writes *pgxpool.Pool
-	// slow is held by the one long read at a time: it never keeps an open waiting.
+	// slow is held by each long read: they never take all that reads.
 	slow  chan struct{}
 	notes []string
 
@@ -79,6 +79,9 @@ func (s *postgresDatabase) transaction(ctx context.Context, do func(*conn) error
 	defer cancel()
 	tx, err := c.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
 	if err != nil {
+		if c.Conn().IsClosed() {
+			err = fmt.Errorf("%w: %w", errLost, err) // and with it nothing but BEGIN
+		}
 		return classifyPostgres(fmt.Errorf("begin: %w", err))
 	}
 	err = contain(do, &conn{session: &postgresSession{ctx, tx}, dialect: s.server.dialect})

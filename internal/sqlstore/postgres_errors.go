@@ -18,13 +18,12 @@ const (
 	readOnlyTransaction  = "25006"
 	dataCorrupted        = "XX001"
 	indexCorrupted       = "XX002"
-	undefinedTable       = "42P01"
 )
 
 var (
 	// errAgain marks an error with which nothing was done, and that may not come again.
 	errAgain = errors.New("to be tried again")
-	// errLost is a read's connection that ended.
+	// errLost is a connection that ended, of somebody who had only read.
 	errLost = errors.New("the connection was lost")
 )
 

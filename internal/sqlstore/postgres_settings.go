@@ -39,7 +39,7 @@ func verifyPostgres(ctx context.Context, c *pgx.Conn) error {
 	case strings.HasPrefix(recovery, "t"):
 		return weak("the server is a standby", "name the primary in --database, or several hosts and target_session_attrs=read-write")
 	case is(readOnly, "on"):
-		return weak("the database is read-only", "let Mayfly's role write (default_transaction_read_only=off)")
+		return weak("transaction_read_only is on", "let Mayfly's role write (default_transaction_read_only=off)")
 	case number != nil && *number < oldestPostgres && strings.HasPrefix(version, "PostgreSQL "):
 		return weak(fmt.Sprintf("the server is %s", firstWords(version)), "it needs PostgreSQL 15 or later")
 	}
