@@ -70,6 +70,13 @@ func parsePostgres(rawURL string) (*postgresServer, error) {
 	return s, nil
 }
 
+// avoidScans tells PostgreSQL's planner to use the indexes row by row, which it may
+// take for a detour as long as the tables are small: a connection keeps the plans that
+// it made, and in the first minutes of a busy new database these would scan what has
+// become large. Engines without such settings pass over it.
+const avoidScans = `SELECT set_config(s, 'off', false) FROM (VALUES ('enable_seqscan'), ('enable_mergejoin')) AS v(s)
+	WHERE current_setting(s, true) IS NOT NULL`
+
 // pool are connections that all were verified, for reads or for writes.
 func (s *postgresServer) pool(ctx context.Context, most int, readOnly bool) (*pgxpool.Pool, error) {
 	cfg := s.cfg.Copy()
@@ -77,6 +84,9 @@ func (s *postgresServer) pool(ctx context.Context, most int, readOnly bool) (*pg
 	cfg.MinConns = 0
 	cfg.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
 		if err := verifyPostgres(ctx, c); err != nil {
+			return err
+		}
+		if _, err := c.Exec(ctx, avoidScans); err != nil {
 			return err
 		}
 		if readOnly { // P7: what reads cannot write

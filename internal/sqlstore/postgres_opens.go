@@ -141,7 +141,7 @@ type acknowledging struct {
 
 const acknowledgeTickets = `UPDATE tickets t SET state = 'delivered', delivered_at = i.now
 	FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS UUID[]), CAST($3 AS BYTEA[]), CAST($4 AS BYTEA[]), CAST($5 AS BIGINT[])) AS i(n, id, hash, claim, now)
-	WHERE t.id = i.id AND t.token_hash = i.hash AND t.state = 'opened'
+	WHERE t.id = ANY(CAST($2 AS UUID[])) AND t.id = i.id AND t.token_hash = i.hash AND t.state = 'opened'
 	AND (t.claim = i.claim OR EXISTS (SELECT 1 FROM blobs b WHERE b.id = t.blob_id AND b.unlimited = 1))
 	RETURNING i.n`
 

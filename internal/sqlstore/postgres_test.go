@@ -47,6 +47,7 @@ func openURL(t testing.TB, u *url.URL) *Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		checkPostgresPlans(t, st)
 		if err := st.Close(); err != nil {
 			t.Error(err)
 		}

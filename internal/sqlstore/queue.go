@@ -33,9 +33,10 @@ const (
 	// loneAttempt: what belongs to a blob that is purging, or due and claimed by
 	// another at this moment, is deleted with it. The key of a stored blob is no
 	// attempt's any more; that it is asked for again here costs nothing, and P1
-	// hangs on it.
-	loneAttempt = `NOT EXISTS (SELECT 1 FROM blobs b WHERE b.id = attempts.blob_id
-		AND (b.state = 'purging' OR b.state = 'pending' AND b.purge_at <= $1 OR b.key = attempts.key))`
+	// hangs on it. (Counted, since a planner may make a join with all blobs of a NOT
+	// EXISTS.)
+	loneAttempt = `(SELECT COUNT(*) FROM blobs b WHERE b.id = attempts.blob_id
+		AND (b.state = 'purging' OR b.state = 'pending' AND b.purge_at <= $1 OR b.key = attempts.key)) = 0`
 )
 
 // What was put off queues by the end of its delay, so that blobs that cannot be
