@@ -34,7 +34,13 @@ func (s *service) runPurge(ctx context.Context) error {
 	return err
 }
 
+// runSweep is this replica's, when it is its turn: one lists the store for all. The
+// purge needs no such thing, as what is due is divided among all who ask for it.
 func (s *service) runSweep(ctx context.Context) error {
+	return s.sweepTurn.Run(ctx, s.sweepOnce)
+}
+
+func (s *service) sweepOnce(ctx context.Context) error {
 	r, err := s.sweep.Run(ctx)
 	s.metrics.Sweep(metrics.SweepPass{
 		Orphans: r.Orphans, Stale: r.Stale, Missing: r.Missing,

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"mayfly/expiry"
 	"mayfly/internal/api"
 	"mayfly/internal/metrics"
@@ -22,9 +24,11 @@ type service struct {
 	tickets *tickets.Service
 	purge   *expiry.Purge
 	sweep   *expiry.Sweep
-	metrics *metrics.Metrics
-	api     *api.Server
-	log     *slog.Logger
+	// sweepTurn divides the sweeps among replicas.
+	sweepTurn *expiry.Turn
+	metrics   *metrics.Metrics
+	api       *api.Server
+	log       *slog.Logger
 
 	checking sync.Mutex
 	checked  time.Time // when the blob store was last found good
@@ -50,6 +54,7 @@ func openService(ctx context.Context, stores storeFlags, log *slog.Logger, now f
 	}
 	s.tickets = &tickets.Service{Store: db, Blobs: blobs, Policies: builtinPolicies, Now: now}
 	s.purge, s.sweep = newPurge(db, blobs, now), newSweep(db, blobs, now)
+	s.sweepTurn = &expiry.Turn{Turns: db, Job: sweepJob, Holder: uuid.New(), Now: now}
 	s.api = &api.Server{Tickets: s.tickets, Keys: db, Ready: s.ready, Log: log, Metrics: s.metrics}
 	s.metrics.Backlog(s.backlog)
 	return s, nil

@@ -8,10 +8,10 @@ import (
 )
 
 // bounded are the scans of a plan that are no scans of a table: of what a statement
-// has chosen itself, of one row, of the keys that an operator made by hand, and of an
-// index that holds nothing but what a purge is at.
+// has chosen itself, of one row, of the keys and restores that an operator made by
+// hand, and of an index that holds nothing but what a purge is at.
 var bounded = []string{
-	"SCAN u", "SCAN d", "SCAN r", "SCAN CONSTANT ROW", "SCAN api_keys", "SCAN blobs USING INDEX blobs_purging",
+	"SCAN u", "SCAN d", "SCAN r", "SCAN CONSTANT ROW", "SCAN api_keys", "SCAN restores", "SCAN blobs USING INDEX blobs_purging",
 }
 
 // checkPlans asks SQLite how it would run each statement that the store has prepared

@@ -105,7 +105,11 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{db: db}
-	if err := s.checkSchema(ctx); err != nil {
+	err = s.checkSchema(ctx)
+	if err == nil {
+		err = s.checkRestored(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.close())
 	}
 	return s, nil

@@ -1,5 +1,5 @@
 // Package storetest judges a metadata store by the contracts in tickets.Store,
-// expiry.Queue and keys.Store. Every dialect runs the same suite.
+// expiry.Queue, expiry.Turns and keys.Store. Every dialect runs the same suite.
 //
 // The clock is always given, so nothing here waits or measures. Where chance is
 // used, its seed is in the log.
@@ -26,6 +26,7 @@ import (
 type Store interface {
 	tickets.Store
 	expiry.Queue
+	expiry.Turns
 	keys.Store
 }
 
@@ -57,6 +58,7 @@ func Test(t *testing.T, open func(t *testing.T) Database) {
 		{"Attempts", testAttempts},
 		{"Sweep", testSweep},
 		{"Deadlines", testDeadlines},
+		{"Turns", testTurns},
 		{"Keys", testKeys},
 	} {
 		t.Run(subject.name, func(t *testing.T) {
