@@ -23,11 +23,12 @@
 // Writes that arrive while a commit is under way share the next one (batch.go,
 // writer.go): an idle store adds no delay, a busy one syncs once for many.
 //
-// SQLite is the first dialect. What is its own is in sqlite.go (the file and its
-// settings), conn.go (the driver), writer.go and readers.go (one writes, some
-// read), errors.go (its codes) and migrations/sqlite. The statements of the other
-// files are PostgreSQL's too: $1, RETURNING, no function that only one of them
-// has. They lean on one thing that PostgreSQL has to be asked for: that a
-// transaction which writes sees nobody else write, so that what it read still
-// holds (there: SELECT … FOR UPDATE of the blob's row first).
+// There are two dialects. SQLite's own is in the files that begin with sqlite (the
+// file and its settings, the driver, one connection that writes and some that read),
+// PostgreSQL's in those that begin with postgres (settings, pools, the statements that
+// do for many callers at once what SQLite does for each), and each has its migrations.
+// The statements of the other files are both's: $1, RETURNING, no function that only
+// one of them has. They lean on one thing that PostgreSQL has to be asked for: that a
+// transaction which writes sees nobody else write, so that what it read still holds.
+// Hence dialect.lock, behind the SELECT of the blob's row with which each of them begins.
 package sqlstore
