@@ -23,7 +23,7 @@ var (
 )
 
 const (
-	purgeBatch      = 100
+	purgeBatch      = 1000
 	purgeMaxBatches = 1000
 	purgeLease      = 5 * time.Minute
 
@@ -46,7 +46,7 @@ type Purge struct {
 	Blobs blobstore.Store
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
-	// Batch is how many entries are claimed at once; 100 if 0.
+	// Batch is how many entries are claimed at once; 1000 if 0.
 	Batch int
 	// MaxBatches ends a pass that always finds more; 1000 if 0.
 	MaxBatches int

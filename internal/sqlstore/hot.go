@@ -6,10 +6,11 @@ import (
 
 	"github.com/google/uuid"
 
+	"mayfly/expiry"
 	"mayfly/tickets"
 )
 
-// hot are the calls on the way of an open and of an upload. A dialect may have
+// hot are the calls on the way of an open, of an upload and of a purge. A dialect may have
 // statements of its own for them, which do for many callers at once what the
 // statements of the other do for each.
 type hot interface {
@@ -19,6 +20,10 @@ type hot interface {
 	// addBlob inserts a blob with its tickets. With fromAttempt it first ends the
 	// attempt of its key, and refuses with ErrTooLate if that is not to be had.
 	addBlob(ctx context.Context, b newBlob) error
+	// erase makes tombstones, within a transaction.
+	erase(c *conn, done []expiry.Due, now int64) error
+	// chunk is how many entries of the queue one transaction is about.
+	chunk() int
 }
 
 type acknowledgement struct {

@@ -13,10 +13,6 @@ import (
 	"mayfly/tickets"
 )
 
-// queueChunk is how many entries one transaction of the purge takes: what it does
-// for the purge must not keep an open waiting.
-const queueChunk = 128
-
 const (
 	// reasonOf is said when a blob is first claimed, and stays. Unsend has said
 	// its own. A blob that some opened and others did not in time is unopened.
@@ -70,7 +66,7 @@ func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, l
 	until := max(micros(now.Add(lease)), micros(now)+1) // a lease of nothing would be due at once
 	var all []expiry.Due
 	for len(all) < limit {
-		n := min(limit-len(all), queueChunk)
+		n := min(limit-len(all), s.db.chunk())
 		var chunk []expiry.Due
 		err := s.write(ctx, n, func(c *conn) (err error) {
 			chunk, err = claim(c, micros(now), until, n)
@@ -123,44 +119,15 @@ func claim(c *conn, now, until int64, limit int) ([]expiry.Due, error) {
 	return due, err
 }
 
-const (
-	eraseBlob = `UPDATE blobs SET state = 'erased', erased_at = $2, forget_at = $2 + tombstone_ttl,
-		key = NULL, grant_hash = NULL, ready = 0, retry_at = NULL
-		WHERE id = $1 AND state = 'purging'`
-
-	eraseAttempt = `DELETE FROM attempts WHERE blob_id = $1 AND key = $2 AND retry_at IS NOT NULL`
-)
-
 // Erase implements expiry.Queue.
 func (s *Store) Erase(ctx context.Context, done []expiry.Due, now time.Time) error {
-	for chunk := range slices.Chunk(done, queueChunk) {
-		err := s.write(ctx, 2*len(chunk), func(c *conn) error {
-			for _, d := range chunk {
-				if err := erase(c, d, micros(now)); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+	for chunk := range slices.Chunk(done, s.db.chunk()) {
+		err := s.write(ctx, 2*len(chunk), func(c *conn) error { return s.db.erase(c, chunk, micros(now)) })
 		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func erase(c *conn, d expiry.Due, now int64) error {
-	if d.ID != (uuid.UUID{}) {
-		n, err := c.exec(eraseBlob, d.ID[:], now)
-		if err != nil || n == 0 {
-			return err
-		}
-		return deleteAttempts(c, d.ID)
-	}
-	return eachLone(d, func(blob uuid.UUID, key blobstore.Key) error {
-		_, err := c.exec(eraseAttempt, blob[:], string(key))
-		return err
-	})
 }
 
 // eachLone calls do for the attempt that the entry is.
@@ -207,8 +174,8 @@ func (s *Store) Forget(ctx context.Context, now time.Time, limit int) (int, erro
 	total := 0
 	for total < limit {
 		var n int
-		err := s.write(ctx, queueChunk, func(c *conn) (err error) {
-			n, err = forget(c, micros(now), min(limit-total, queueChunk))
+		err := s.write(ctx, s.db.chunk(), func(c *conn) (err error) {
+			n, err = forget(c, micros(now), min(limit-total, s.db.chunk()))
 			return err
 		})
 		if err != nil {
