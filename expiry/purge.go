@@ -54,6 +54,14 @@ type Purge struct {
 	// of it is the time that the blob store has, so that a store that hangs is
 	// told from one that works, and what happened is recorded within the lease.
 	Lease time.Duration
+	// MaxShare of all blobs is what a pass may erase without Force, of those whose
+	// deadline has passed; 0.5 if 0. Allowed of them it may in any case; 1000 if 0.
+	MaxShare float64
+	Allowed  int64
+	// Force lets a pass erase what the brake would stop.
+	Force bool
+	// Progress, if not nil, is called after each batch, with the result so far.
+	Progress func(PurgeResult)
 }
 
 // PurgeResult is what one pass did.
@@ -89,11 +97,18 @@ func (p *Purge) Preview(ctx context.Context) ([]Preview, error) {
 // Run makes one pass: it erases what is due, batch after batch, and forgets the
 // tombstones whose time has come. What could not be deleted is put off and
 // counted in the result; that alone is no error. The result holds also beside
-// an error: of the Queue, of the context, or ErrStoreDown. Wherever Run stops,
-// what it had claimed is due again when the lease runs out.
+// an error: of the Queue, of the context, ErrStopped, ErrBrake or ErrStoreDown.
+// Wherever Run stops, what it had claimed is due again when the lease runs out.
 func (p *Purge) Run(ctx context.Context) (PurgeResult, error) {
 	var r PurgeResult
-	err := p.eraseDue(ctx, &r)
+	err := notStopped(ctx, p.Queue)
+	if err == nil {
+		err = p.brake(ctx)
+	}
+	if err != nil {
+		return r, err
+	}
+	err = p.eraseDue(ctx, &r)
 	if err != nil && !errors.Is(err, ErrStoreDown) {
 		return r, err
 	}
@@ -103,9 +118,15 @@ func (p *Purge) Run(ctx context.Context) (PurgeResult, error) {
 func (p *Purge) eraseDue(ctx context.Context, r *PurgeResult) error {
 	limit := cmp.Or(p.Batch, purgeBatch)
 	barren := 0
-	for range cmp.Or(p.MaxBatches, purgeMaxBatches) {
+	for n := range cmp.Or(p.MaxBatches, purgeMaxBatches) {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if n > 0 && p.Progress != nil {
+			p.Progress(*r)
+		}
+		if err := notStopped(ctx, p.Queue); err != nil {
+			return err // somebody stopped this very pass
 		}
 		// The clock is read for each batch: a long pass must not take leases that
 		// have run out before they begin.

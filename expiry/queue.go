@@ -13,6 +13,8 @@ import (
 // clock as a parameter, is durable when it returns nil, may run twice, and may be
 // called by many processes at once. Times have microseconds.
 type Queue interface {
+	Stops
+
 	// Claim takes up to limit entries that are due at now, the oldest first, and
 	// keeps them from every other caller until now + lease. A blob among them is
 	// purging from here on: no ticket opens it. Entries whose lease ran out (their
@@ -36,6 +38,11 @@ type Queue interface {
 	// Forget removes up to limit tombstones, with their tickets, whose time has
 	// come, and says how many.
 	Forget(ctx context.Context, now time.Time, limit int) (int, error)
+
+	// Share counts what became due by its deadline at now; if that is more than
+	// above, also all that is pending or stored. A read whose cost follows what is
+	// due, and only in the second case what is stored.
+	Share(ctx context.Context, now time.Time, above int64) (Share, error)
 
 	// Backlog counts what is due at now; a read.
 	Backlog(ctx context.Context, now time.Time) (Backlog, error)

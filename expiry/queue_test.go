@@ -20,6 +20,7 @@ import (
 type queue struct {
 	mu   sync.Mutex
 	rows []*row
+	stop *expiry.Stop
 }
 
 // row is a blob or, with the zero ID, a lone upload attempt.
@@ -174,4 +175,45 @@ func (q *queue) Stored(ctx context.Context, after uuid.UUID, limit int) ([]expir
 	}
 	slices.SortFunc(page, func(a, b expiry.StoredBlob) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	return page[:min(limit, len(page))], ctx.Err()
+}
+
+func (q *queue) Share(ctx context.Context, now time.Time, above int64) (s expiry.Share, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range q.rows {
+		if r.ID == (uuid.UUID{}) || r.state != "pending" && r.state != "stored" {
+			continue
+		}
+		s.All++
+		if !r.At.After(now) {
+			s.Due++
+		}
+	}
+	if s.Due <= above {
+		s.All = 0
+	}
+	return s, ctx.Err()
+}
+
+func (q *queue) Stopped(ctx context.Context) (expiry.Stop, bool, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.stop == nil {
+		return expiry.Stop{}, false, ctx.Err()
+	}
+	return *q.stop, true, ctx.Err()
+}
+
+func (q *queue) SetStop(_ context.Context, s expiry.Stop) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.stop = &s
+	return nil
+}
+
+func (q *queue) EndStop(context.Context) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.stop = nil
+	return nil
 }

@@ -11,9 +11,6 @@ import (
 	"mayfly/blobstore"
 )
 
-// ErrBrake is returned by a sweep that would delete more than it may on its own.
-var ErrBrake = errors.New("the sweep stopped itself before deleting anything")
-
 const (
 	sweepBatch = 500
 
@@ -113,10 +110,15 @@ type found struct {
 
 // Run makes one pass. What one call of the store could not do is counted in the
 // result; that alone is no error. The result holds also beside an error: of the
-// Queue, of the listing, of the context, ErrBrake or ErrStoreDown. After an error
-// before the end of the listing nothing was deleted.
+// Queue, of the listing, of the context, ErrStopped, ErrBrake or ErrStoreDown. After
+// an error before the end of the listing nothing was deleted.
 func (s *Sweep) Run(ctx context.Context) (SweepResult, error) {
 	var r SweepResult
+	if !s.DryRun {
+		if err := notStopped(ctx, s.Queue); err != nil {
+			return r, err
+		}
+	}
 	f, err := s.walk(ctx, &r)
 	if err != nil {
 		return r, err

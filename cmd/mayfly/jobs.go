@@ -26,7 +26,10 @@ func (s *service) schedule(purgeSpec, sweepSpec string) (*expiry.Schedule, error
 
 func (s *service) runPurge(ctx context.Context) error {
 	r, err := s.purge.Run(ctx)
-	s.metrics.Purge(r.Reasons, r.Failed, endOf(err))
+	s.metrics.Purge(metrics.PurgePass{
+		Erased: r.Reasons, Failed: r.Failed,
+		Braked: errors.Is(err, expiry.ErrBrake), Stopped: errors.Is(err, expiry.ErrStopped),
+	}, endOf(err))
 	if r.Erased+r.Failed+r.Forgotten > 0 {
 		s.log.Info("purge", "erased", r.Erased, "bytes", r.Bytes, "failed", r.Failed, "forgotten", r.Forgotten)
 	}

@@ -15,18 +15,25 @@ import (
 type progress struct{ bar *progressbar.ProgressBar }
 
 func (t terminal) progress(what string, size int64) progress {
-	if !isTerminal(t.Err) || size == 0 {
+	return t.bar(what, size, progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true))
+}
+
+// counting is progress in things and not in bytes.
+func (t terminal) counting(what string, things int64) progress {
+	return t.bar(what, things, progressbar.OptionShowCount())
+}
+
+func (t terminal) bar(what string, end int64, options ...progressbar.Option) progress {
+	if !isTerminal(t.Err) || end == 0 {
 		return progress{}
 	}
-	return progress{progressbar.NewOptions64(size,
+	return progress{progressbar.NewOptions64(end, append(options,
 		progressbar.OptionSetWriter(t.Err),
 		progressbar.OptionSetDescription(what),
-		progressbar.OptionShowBytes(true),
-		progressbar.OptionUseIECUnits(true),
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionClearOnFinish(),
-	)}
+	)...)}
 }
 
 // at moves it to n bytes.

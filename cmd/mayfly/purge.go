@@ -2,17 +2,23 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os/user"
 	"text/tabwriter"
 	"time"
 
 	"mayfly/expiry"
+	"mayfly/internal/sqlstore"
 )
 
 type purgeCmd struct {
 	storeFlags `embed:""`
-	DryRun     bool `help:"Only tell what a purge would delete now."`
-	JSON       bool `name:"json" help:"As JSON."`
+	DryRun     bool   `help:"Only tell what a purge would delete now." xor:"what"`
+	Force      bool   `help:"Delete even if it is so much of everything that the purge would stop itself. Look with --dry-run first." xor:"what"`
+	Stop       string `placeholder:"REASON" help:"Stop all deletion, of purges and sweeps, in every replica, until --resume: while an accident is looked into. Tickets expire all the same." xor:"what"`
+	Resume     bool   `help:"Let deletion go on after --stop." xor:"what"`
+	JSON       bool   `name:"json" help:"As JSON."`
 }
 
 func (c *purgeCmd) Run(ctx context.Context, t terminal) error {
@@ -21,21 +27,59 @@ func (c *purgeCmd) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer closeStores()
-	p := newPurge(db, blobs, nil)
-	if c.DryRun {
-		due, err := p.Preview(ctx)
-		if err != nil {
+	switch {
+	case c.Stop != "":
+		return c.stop(ctx, t, db)
+	case c.Resume:
+		if err := db.EndStop(ctx); err != nil {
 			return err
 		}
+		_, err := fmt.Fprintln(t.Out, "Deletion goes on.")
+		return err
+	}
+	p := newPurge(db, blobs, nil)
+	due, err := p.Preview(ctx)
+	if err != nil {
+		return err
+	}
+	if c.DryRun {
 		return c.preview(t, due)
 	}
+	bar := t.counting("purging", blobsOf(due))
+	p.Force, p.Progress = c.Force, func(r expiry.PurgeResult) { bar.at(r.Erased + r.Failed) }
 	r, err := p.Run(ctx)
+	bar.clear()
 	if printErr := c.print(t, r); err == nil {
 		err = printErr
 	}
-	if err == nil && r.Failed > 0 {
+	switch {
+	case errors.Is(err, expiry.ErrBrake):
+		return fmt.Errorf("%w (--dry-run, --force)", err)
+	case errors.Is(err, expiry.ErrStopped):
+		return fmt.Errorf("%w (mayfly purge --resume lets it go on)", err)
+	case err == nil && r.Failed > 0:
 		err = fmt.Errorf("%d could not be deleted and are put off; see above", r.Failed)
 	}
+	return err
+}
+
+func blobsOf(due []expiry.Preview) (n int64) {
+	for _, d := range due {
+		n += d.Blobs
+	}
+	return n
+}
+
+// stop is for the whole installation, whoever says it.
+func (c *purgeCmd) stop(ctx context.Context, t terminal, db *sqlstore.Store) error {
+	by := "somebody at the command line"
+	if u, err := user.Current(); err == nil {
+		by = u.Username + " at the command line"
+	}
+	if err := db.SetStop(ctx, expiry.Stop{Reason: c.Stop, By: by, Since: time.Now()}); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(t.Out, "Nothing is deleted from now on. Deletions under way end within a batch. mayfly purge --resume lets it go on.")
 	return err
 }
 

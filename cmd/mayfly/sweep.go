@@ -30,6 +30,8 @@ func (c *sweepCmd) Run(ctx context.Context, t terminal) error {
 	switch {
 	case errors.Is(err, expiry.ErrBrake):
 		return fmt.Errorf("%w; look at it with --dry-run, and if it is right, --force", err)
+	case errors.Is(err, expiry.ErrStopped):
+		return fmt.Errorf("%w (mayfly purge --resume lets it go on)", err)
 	case err != nil:
 		return err
 	case r.Missing > 0:

@@ -45,11 +45,9 @@ type Metrics struct {
 	requests           *prometheus.CounterVec
 	durations          *prometheus.HistogramVec
 
-	purged        closed
-	purgeFailures prometheus.Counter
-	purgeSuccess  prometheus.Gauge
-	sweep         sweep
-	panics        closed
+	purge  purge
+	sweep  sweep
+	panics closed
 }
 
 // New makes the metrics, with those of the Go runtime and the process.
@@ -79,9 +77,7 @@ func New() *Metrics {
 	}, []string{"route"})
 	m.registry.MustRegister(m.durations)
 
-	m.purged = m.closed("mayfly_purged_blobs_total", "Blobs purged.", "reason", purgeReasons)
-	m.purgeFailures = m.counter("mayfly_purge_failures_total", "Blobs that could not be purged and were put off.")
-	m.purgeSuccess = m.gauge("mayfly_purge_last_success_timestamp_seconds", "When the last purge without a failure ended.")
+	m.purge = m.newPurge()
 	m.sweep = m.newSweep()
 	m.panics = m.closed("mayfly_job_panics_total", "Panics of background jobs that were caught.", "job", jobs)
 	return m
@@ -114,18 +110,6 @@ func (m *Metrics) Sending() { m.sending.Inc() }
 func (m *Metrics) Sent(n int64) {
 	m.sending.Dec()
 	m.sent.Add(float64(n))
-}
-
-// Purge records a pass: the erased blobs by reason, and how many were put off.
-// done is when it ended, or the zero time if it failed as a whole.
-func (m *Metrics) Purge(erased map[string]int64, failed int64, done time.Time) {
-	for reason, n := range erased {
-		m.purged.add(reason, n)
-	}
-	m.purgeFailures.Add(float64(failed))
-	if failed == 0 && !done.IsZero() {
-		m.purgeSuccess.Set(seconds(done))
-	}
 }
 
 // JobPanic counts a panic of a background job.

@@ -71,7 +71,7 @@ func TestLabelsAreClosed(t *testing.T) {
 	m.Open("tenant acme")
 	m.Upload("mft_secret")
 	m.JobPanic("whatever")
-	m.Purge(map[string]int64{"because": 2}, 0, time.Time{})
+	m.Purge(PurgePass{Erased: map[string]int64{"because": 2}}, time.Time{})
 	m.Route("GET /x").Observe(99, time.Second)
 	m.Route("GET /x").Observe(100_000, time.Second)
 	expect(t, m, map[string]float64{
@@ -93,15 +93,21 @@ func TestPurge(t *testing.T) {
 	t.Parallel()
 	m := New()
 	at := time.Unix(1000, 500_000_000)
-	m.Purge(map[string]int64{"unopened": 3, "unsent": 1}, 0, at)
-	m.Purge(map[string]int64{"unopened": 1}, 2, at.Add(time.Hour)) // with failures
-	m.Purge(nil, 0, time.Time{})                                   // failed as a whole
+	m.Purge(PurgePass{Erased: map[string]int64{"unopened": 3, "unsent": 1}}, at)
+	m.Purge(PurgePass{Erased: map[string]int64{"unopened": 1}, Failed: 2}, at.Add(time.Hour))
+	m.Purge(PurgePass{}, time.Time{}) // failed as a whole
 	expect(t, m, map[string]float64{
 		`mayfly_purged_blobs_total{reason="unopened"}`: 4,
 		`mayfly_purged_blobs_total{reason="unsent"}`:   1,
 		`mayfly_purge_failures_total`:                  2,
 		`mayfly_purge_last_success_timestamp_seconds`:  1000.5,
+		`mayfly_purge_braked`:                          0,
+		`mayfly_deletion_stopped`:                      0,
 	})
+	m.Purge(PurgePass{Braked: true}, time.Time{})
+	expect(t, m, map[string]float64{`mayfly_purge_braked`: 1, `mayfly_deletion_stopped`: 0})
+	m.Purge(PurgePass{Stopped: true}, time.Time{})
+	expect(t, m, map[string]float64{`mayfly_purge_braked`: 0, `mayfly_deletion_stopped`: 1})
 }
 
 func TestSweep(t *testing.T) {

@@ -50,10 +50,7 @@ func (m *Metrics) Sweep(p SweepPass, done time.Time) {
 	s.deleted.Add(float64(p.Deleted))
 	s.discarded.Add(float64(p.Discarded))
 	s.failures.Add(float64(p.Failed))
-	s.braked.Set(0)
-	if p.Braked {
-		s.braked.Set(1)
-	}
+	s.braked.Set(zeroOrOne(p.Braked))
 	if done.IsZero() && !p.Braked {
 		return
 	}

@@ -59,6 +59,7 @@ func Test(t *testing.T, open func(t *testing.T) Database) {
 		{"Sweep", testSweep},
 		{"Deadlines", testDeadlines},
 		{"Turns", testTurns},
+		{"Stops", testStops},
 		{"Keys", testKeys},
 	} {
 		t.Run(subject.name, func(t *testing.T) {
