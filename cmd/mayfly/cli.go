@@ -29,6 +29,8 @@ type cli struct {
 	Doctor  doctorCmd  `cmd:"" help:"Look whether database and blob store can keep the promises, and say how to mend what cannot."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database's schema up to this version."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+
+	VerifyErasure verifyErasureCmd `cmd:"" help:"Verify receipts of erasure, offline."`
 }
 
 // Lines that begin with white space are printed as they are.
