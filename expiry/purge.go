@@ -60,6 +60,8 @@ type Purge struct {
 	Allowed  int64
 	// Force lets a pass erase what the brake would stop.
 	Force bool
+	// Receipts signs a receipt for each blob that is erased; none if nil.
+	Receipts *Signer
 	// Progress, if not nil, is called after each batch, with the result so far.
 	Progress func(PurgeResult)
 }
@@ -75,6 +77,9 @@ type PurgeResult struct {
 	// Failed counts entries that were put off; Failures are the first ten of them.
 	Failed   int64
 	Failures []Failure
+	// Unsigned counts blobs of which no receipt could be made although there is a
+	// Signer: their rows say what cannot be true. They are among Erased.
+	Unsigned int64
 	// Forgotten counts tombstones whose time had come.
 	Forgotten int64
 	// More says that MaxBatches ended the pass and not the end of the work.
@@ -158,7 +163,7 @@ func (p *Purge) eraseDue(ctx context.Context, r *PurgeResult) error {
 // erase takes one claimed batch from bytes to tombstones and says how many
 // entries came through.
 func (p *Purge) erase(ctx context.Context, batch []Due, r *PurgeResult) (int, error) {
-	doubts, down := p.deleteBytes(ctx, batch)
+	doubts, deleted, down := p.deleteBytes(ctx, batch)
 	if err := ctx.Err(); err != nil {
 		// Doubts that a cancelled context raised are nobody's failures: they are
 		// not counted, and the lease hands the batch to a later pass.
@@ -177,7 +182,7 @@ func (p *Purge) erase(ctx context.Context, batch []Due, r *PurgeResult) (int, er
 		}
 	}
 	// Both are tried: neither half should wait out a lease because of the other.
-	err := errors.Join(p.record(ctx, gone, r), p.putOff(ctx, kept))
+	err := errors.Join(p.record(ctx, gone, deleted, r), p.putOff(ctx, kept))
 	if err == nil && down != nil {
 		err = fmt.Errorf("%w: %w", ErrStoreDown, down)
 	}
@@ -186,8 +191,9 @@ func (p *Purge) erase(ctx context.Context, batch []Due, r *PurgeResult) (int, er
 
 // deleteBytes deletes the bytes of the batch and looks whether they are gone. For
 // each entry it returns why its bytes may still exist, nil if they are seen to be
-// gone; down is an error that concerns no single key.
-func (p *Purge) deleteBytes(ctx context.Context, batch []Due) (doubts []error, down error) {
+// gone; deleted is when the store had acknowledged it, and down an error that concerns
+// no single key.
+func (p *Purge) deleteBytes(ctx context.Context, batch []Due) (doubts []error, deleted time.Time, down error) {
 	ctx, cancel := context.WithTimeout(ctx, p.lease()/2)
 	defer cancel()
 
@@ -199,6 +205,7 @@ func (p *Purge) deleteBytes(ctx context.Context, batch []Due) (doubts []error, d
 	if len(keys) > 0 {
 		failed, down = byKey(p.Blobs.Delete(ctx, keys...))
 	}
+	deleted = p.now()
 	doubts = make([]error, len(batch))
 	parallel(len(batch), func(i int) {
 		for _, key := range batch[i].Keys {
@@ -220,7 +227,7 @@ func (p *Purge) deleteBytes(ctx context.Context, batch []Due) (doubts []error, d
 	if down == nil {
 		down = ctx.Err() // it hangs
 	}
-	return doubts, down
+	return doubts, deleted, down
 }
 
 // discardUnfinished removes the unfinished uploads of a key, where the store knows
@@ -254,12 +261,13 @@ func (p *Purge) absent(ctx context.Context, key blobstore.Key) error {
 	return &blobstore.KeyError{Key: key, Err: err}
 }
 
-// record makes tombstones of entries whose bytes are gone.
-func (p *Purge) record(ctx context.Context, gone []Due, r *PurgeResult) error {
+// record makes tombstones of entries whose bytes are gone, with their receipts.
+func (p *Purge) record(ctx context.Context, gone []Due, deleted time.Time, r *PurgeResult) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	if err := p.Queue.Erase(ctx, gone, p.now()); err != nil {
+	r.Unsigned += p.sign(gone, deleted)
+	if err := p.Queue.Erase(ctx, gone, deleted); err != nil {
 		return fmt.Errorf("record what was erased: %w", err)
 	}
 	if r.Reasons == nil {

@@ -71,6 +71,13 @@ type Due struct {
 	Failures int
 	// Reason as the tombstone will have it.
 	Reason string
+	// SHA256, Policy and StoredAt of a blob, for its receipt. The digest is nil, and
+	// the time zero, if its bytes never arrived.
+	SHA256   *blobstore.Digest
+	Policy   string
+	StoredAt time.Time
+	// Receipt is what the tombstone will have with it, nil for none.
+	Receipt []byte
 }
 
 // The reasons of blobs that were stored when their time came (tickets.Reason).

@@ -70,7 +70,10 @@ type Blob struct {
 	PurgeAt time.Time
 	// ErasedAt and ForgetAt are zero before the purge; Reason is empty.
 	ErasedAt, ForgetAt time.Time
-	Reason             Reason
+	// Receipt is the signed statement that the blob was erased, a DSSE envelope; empty
+	// before that, and where none are made.
+	Receipt string
+	Reason  Reason
 }
 
 // LatestExpiry is the deadline, or while the blob is pending the latest moment

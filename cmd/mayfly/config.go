@@ -28,7 +28,8 @@ type storeFlags struct {
 // serveFlags configure the server. Durations and counts are text here, so that all
 // faults of a configuration can be told at once.
 type serveFlags struct {
-	storeFlags `embed:""`
+	storeFlags   `embed:""`
+	erasureFlags `embed:""`
 
 	Listen      string `env:"MAYFLY_LISTEN" default:"127.0.0.1:8484" placeholder:"ADDR" help:"Where the API listens (${default})."`
 	Admin       string `env:"MAYFLY_ADMIN" default:"127.0.0.1:8485" placeholder:"ADDR" help:"Where /metrics listens, 'off' for nowhere (${default})."`

@@ -33,6 +33,9 @@ func (s *service) runPurge(ctx context.Context) error {
 	if r.Erased+r.Failed+r.Forgotten > 0 {
 		s.log.Info("purge", "erased", r.Erased, "bytes", r.Bytes, "failed", r.Failed, "forgotten", r.Forgotten)
 	}
+	if r.Unsigned > 0 {
+		s.log.Warn("blobs were erased without a receipt: their rows say what cannot be true", "blobs", r.Unsigned)
+	}
 	s.warn("purge", r.Failures)
 	return err
 }

@@ -13,12 +13,13 @@ import (
 )
 
 type purgeCmd struct {
-	storeFlags `embed:""`
-	DryRun     bool   `help:"Only tell what a purge would delete now." xor:"what"`
-	Force      bool   `help:"Delete even if it is so much of everything that the purge would stop itself. Look with --dry-run first." xor:"what"`
-	Stop       string `placeholder:"REASON" help:"Stop all deletion, of purges and sweeps, in every replica, until --resume: while an accident is looked into. Tickets expire all the same." xor:"what"`
-	Resume     bool   `help:"Let deletion go on after --stop." xor:"what"`
-	JSON       bool   `name:"json" help:"As JSON."`
+	storeFlags   `embed:""`
+	erasureFlags `embed:""`
+	DryRun       bool   `help:"Only tell what a purge would delete now." xor:"what"`
+	Force        bool   `help:"Delete even if it is so much of everything that the purge would stop itself. Look with --dry-run first." xor:"what"`
+	Stop         string `placeholder:"REASON" help:"Stop all deletion, of purges and sweeps, in every replica, until --resume: while an accident is looked into. Tickets expire all the same." xor:"what"`
+	Resume       bool   `help:"Let deletion go on after --stop." xor:"what"`
+	JSON         bool   `name:"json" help:"As JSON."`
 }
 
 func (c *purgeCmd) Run(ctx context.Context, t terminal) error {
@@ -44,6 +45,9 @@ func (c *purgeCmd) Run(ctx context.Context, t terminal) error {
 	}
 	if c.DryRun {
 		return c.preview(t, due)
+	}
+	if p.Receipts, err = c.signer(c.Database, false); err != nil {
+		return err
 	}
 	bar := t.counting("purging", blobsOf(due))
 	p.Force, p.Progress = c.Force, func(r expiry.PurgeResult) { bar.at(r.Erased + r.Failed) }

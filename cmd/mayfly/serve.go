@@ -45,6 +45,9 @@ func (c *serveCmd) Run(ctx context.Context, t terminal) (err error) {
 	if err := s.firstKey(ctx, c.Database); err != nil {
 		return err
 	}
+	if err := s.signReceipts(c.erasureFlags, c.Database); err != nil {
+		return err
+	}
 	if c.DirectUploads {
 		if err := s.allowDirect(ctx, c.Blobs, cfg.directEndpoint); err != nil {
 			return err

@@ -44,6 +44,8 @@ type Server struct {
 	// BehindProxy makes X-Forwarded-For and X-Forwarded-Proto believed. Without a
 	// proxy that sets them anybody could write there what he wants.
 	BehindProxy bool
+	// ErasureKeys is the JWK set of those that sign receipts; nil if nobody does.
+	ErasureKeys []byte
 	// Limits bound what clients may do; the zero value has the defaults.
 	Limits Limits
 

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"time"
 
@@ -116,6 +118,12 @@ func (e *endpoints) GetBlob(ctx context.Context, request openapi.GetBlobRequestO
 	}
 	if b.State == tickets.BlobPending {
 		answer.UploadUntil = moment(b.UploadUntil)
+	}
+	if b.Receipt != "" {
+		answer.Receipt = new(openapi.Receipt)
+		if err := json.Unmarshal([]byte(b.Receipt), answer.Receipt); err != nil {
+			return nil, fmt.Errorf("receipt of blob %s: %w", b.ID, err)
+		}
 	}
 	if b.Reason != "" {
 		reason := openapi.BlobReason(b.Reason)

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,6 +30,18 @@ func (e *endpoints) GetReadiness(ctx context.Context, _ openapi.GetReadinessRequ
 		return nil, fmt.Errorf("%w: %w", errNotReady, err)
 	}
 	return openapi.GetReadiness200JSONResponse{Status: openapi.Ok}, nil
+}
+
+// GetErasureKeys is GET /v1/erasure-keys.
+func (e *endpoints) GetErasureKeys(context.Context, openapi.GetErasureKeysRequestObject) (openapi.GetErasureKeysResponseObject, error) {
+	answer := openapi.GetErasureKeys200JSONResponse{Keys: []map[string]any{}}
+	if e.ErasureKeys == nil {
+		return answer, nil
+	}
+	if err := json.Unmarshal(e.ErasureKeys, &answer); err != nil {
+		return nil, fmt.Errorf("keys of receipts: %w", err)
+	}
+	return answer, nil
 }
 
 // GetOpenAPI is GET /openapi.yaml.

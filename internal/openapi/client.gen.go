@@ -210,6 +210,14 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/download/ack (the `AcknowledgeBlob` operationId).
 	AcknowledgeBlob(ctx context.Context, params *AcknowledgeBlobParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetErasureKeys The public keys of receipts
+	//
+	// With these `mayfly verify-erasure --keys` verifies receipts offline. Keep a copy: a receipt proves nothing to whoever
+	// has the keys from the server that signed it only.
+	//
+	// Corresponds with GET /v1/erasure-keys (the `GetErasureKeys` operationId).
+	GetErasureKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetTicket What a ticket is good for now
 	//
 	// Never spends the ticket.
@@ -486,6 +494,24 @@ func (c *Client) OpenBlob(ctx context.Context, params *OpenBlobParams, reqEditor
 // Corresponds with POST /v1/download/ack (the `AcknowledgeBlob` operationId).
 func (c *Client) AcknowledgeBlob(ctx context.Context, params *AcknowledgeBlobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewAcknowledgeBlobRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetErasureKeys The public keys of receipts
+//
+// With these `mayfly verify-erasure --keys` verifies receipts offline. Keep a copy: a receipt proves nothing to whoever
+// has the keys from the server that signed it only.
+//
+// Corresponds with GET /v1/erasure-keys (the `GetErasureKeys` operationId).
+func (c *Client) GetErasureKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetErasureKeysRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -1086,6 +1112,33 @@ func NewAcknowledgeBlobRequest(server string, params *AcknowledgeBlobParams) (*h
 	return req, nil
 }
 
+// NewGetErasureKeysRequest constructs an http.Request for the GetErasureKeys method
+func NewGetErasureKeysRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/erasure-keys")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetTicketRequest constructs an http.Request for the GetTicket method
 func NewGetTicketRequest(server string) (*http.Request, error) {
 	var err error
@@ -1374,6 +1427,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/download/ack (the `AcknowledgeBlob` operationId).
 	AcknowledgeBlobWithResponse(ctx context.Context, params *AcknowledgeBlobParams, reqEditors ...RequestEditorFn) (*AcknowledgeBlobResponse, error)
+
+	// GetErasureKeysWithResponse The public keys of receipts
+	//
+	// With these `mayfly verify-erasure --keys` verifies receipts offline. Keep a copy: a receipt proves nothing to whoever
+	// has the keys from the server that signed it only.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/erasure-keys (the `GetErasureKeys` operationId).
+	GetErasureKeysWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetErasureKeysResponse, error)
 
 	// GetTicketWithResponse What a ticket is good for now
 	//
@@ -2585,6 +2648,47 @@ func (r AcknowledgeBlobResponse) ContentType() string {
 	return ""
 }
 
+type GetErasureKeysResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *JWKSet
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetErasureKeysResponse) GetJSON200() *JWKSet {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetErasureKeysResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetErasureKeysResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetErasureKeysResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetErasureKeysResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetTicketResponse200Headers the declared response headers of an HTTP 200 response for GetTicket
 type GetTicketResponse200Headers struct {
 	CacheControl *string
@@ -3296,6 +3400,22 @@ func (c *ClientWithResponses) AcknowledgeBlobWithResponse(ctx context.Context, p
 		return nil, err
 	}
 	return ParseAcknowledgeBlobResponse(rsp)
+}
+
+// GetErasureKeysWithResponse The public keys of receipts
+//
+// With these `mayfly verify-erasure --keys` verifies receipts offline. Keep a copy: a receipt proves nothing to whoever
+// has the keys from the server that signed it only.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/erasure-keys (the `GetErasureKeys` operationId).
+func (c *ClientWithResponses) GetErasureKeysWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetErasureKeysResponse, error) {
+	rsp, err := c.GetErasureKeys(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetErasureKeysResponse(rsp)
 }
 
 // GetTicketWithResponse What a ticket is good for now
@@ -4583,6 +4703,32 @@ func ParseAcknowledgeBlobResponse(rsp *http.Response) (*AcknowledgeBlobResponse,
 			headers.RetryAfter = &value
 		}
 		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetErasureKeysResponse parses an HTTP response from a GetErasureKeysWithResponse call
+func ParseGetErasureKeysResponse(rsp *http.Response) (*GetErasureKeysResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetErasureKeysResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest JWKSet
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
 	}
 
 	return response, nil

@@ -238,6 +238,10 @@ type Blob struct {
 	// Reason Why the bytes were purged.
 	Reason *BlobReason `json:"reason,omitempty"`
 
+	// Receipt A signed statement that the blob was erased, a DSSE envelope. `internal/docs/receipts.md` says what is in it and how
+	// to verify it; `mayfly verify-erasure` does so offline. As long as the tombstone.
+	Receipt *Receipt `json:"receipt,omitempty"`
+
 	// Sha256 SHA-256 in lower-case hex.
 	Sha256   *Sha256    `json:"sha256,omitempty"`
 	Size     int64      `json:"size"`
@@ -322,6 +326,11 @@ type IssuedTicket struct {
 	Token string `json:"token"`
 }
 
+// JWKSet RFC 7517.
+type JWKSet struct {
+	Keys []map[string]interface{} `json:"keys"`
+}
+
 // NewBlob defines model for NewBlob.
 type NewBlob struct {
 	// Context The backend's own note about the blob, kept as it is. Put nothing personal here.
@@ -377,6 +386,23 @@ type Problem struct {
 
 // ProblemCode defines model for ProblemCode.
 type ProblemCode string
+
+// Receipt A signed statement that the blob was erased, a DSSE envelope. `internal/docs/receipts.md` says what is in it and how
+// to verify it; `mayfly verify-erasure` does so offline. As long as the tombstone.
+type Receipt struct {
+	// Payload The statement in base64. Its bytes are what is signed.
+	Payload string `json:"payload"`
+
+	// PayloadType Examples: application/vnd.mayfly.erasure+json
+	PayloadType string `json:"payloadType"`
+	Signatures  []struct {
+		// Keyid Of `GET /v1/erasure-keys`.
+		Keyid string `json:"keyid"`
+
+		// Sig Ed25519, in base64.
+		Sig string `json:"sig"`
+	} `json:"signatures"`
+}
 
 // Recipient The backend's own name for a recipient, opaque to Mayfly; 256 bytes at the most.
 type Recipient = string
@@ -629,6 +655,9 @@ type ServerInterface interface {
 	// AcknowledgeBlob Say that the whole blob arrived
 	// (POST /v1/download/ack)
 	AcknowledgeBlob(w http.ResponseWriter, r *http.Request, params AcknowledgeBlobParams)
+	// GetErasureKeys The public keys of receipts
+	// (GET /v1/erasure-keys)
+	GetErasureKeys(w http.ResponseWriter, r *http.Request)
 	// GetTicket What a ticket is good for now
 	// (GET /v1/ticket)
 	GetTicket(w http.ResponseWriter, r *http.Request)
@@ -710,6 +739,12 @@ func (_ Unimplemented) OpenBlob(w http.ResponseWriter, r *http.Request, params O
 // AcknowledgeBlob Say that the whole blob arrived
 // (POST /v1/download/ack)
 func (_ Unimplemented) AcknowledgeBlob(w http.ResponseWriter, r *http.Request, params AcknowledgeBlobParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetErasureKeys The public keys of receipts
+// (GET /v1/erasure-keys)
+func (_ Unimplemented) GetErasureKeys(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1160,6 +1195,20 @@ func (siw *ServerInterfaceWrapper) AcknowledgeBlob(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// GetErasureKeys operation middleware
+func (siw *ServerInterfaceWrapper) GetErasureKeys(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetErasureKeys(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetTicket operation middleware
 func (siw *ServerInterfaceWrapper) GetTicket(w http.ResponseWriter, r *http.Request) {
 
@@ -1364,6 +1413,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/v1/download/ack", wrapper.AcknowledgeBlob)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/erasure-keys", wrapper.GetErasureKeys)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/healthz", wrapper.GetHealth)
@@ -3072,6 +3124,27 @@ func (response AcknowledgeBlob503ApplicationProblemPlusJSONResponse) VisitAcknow
 	return err
 }
 
+type GetErasureKeysRequestObject struct {
+}
+
+type GetErasureKeysResponseObject interface {
+	VisitGetErasureKeysResponse(w http.ResponseWriter) error
+}
+
+type GetErasureKeys200JSONResponse JWKSet
+
+func (response GetErasureKeys200JSONResponse) VisitGetErasureKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetTicketRequestObject struct {
 }
 
@@ -3774,6 +3847,9 @@ type StrictServerInterface interface {
 	// AcknowledgeBlob Say that the whole blob arrived
 	// (POST /v1/download/ack)
 	AcknowledgeBlob(ctx context.Context, request AcknowledgeBlobRequestObject) (AcknowledgeBlobResponseObject, error)
+	// GetErasureKeys The public keys of receipts
+	// (GET /v1/erasure-keys)
+	GetErasureKeys(ctx context.Context, request GetErasureKeysRequestObject) (GetErasureKeysResponseObject, error)
 	// GetTicket What a ticket is good for now
 	// (GET /v1/ticket)
 	GetTicket(ctx context.Context, request GetTicketRequestObject) (GetTicketResponseObject, error)
@@ -4121,6 +4197,30 @@ func (sh *strictHandler) AcknowledgeBlob(w http.ResponseWriter, r *http.Request,
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(AcknowledgeBlobResponseObject); ok {
 		if err := validResponse.VisitAcknowledgeBlobResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetErasureKeys operation middleware
+func (sh *strictHandler) GetErasureKeys(w http.ResponseWriter, r *http.Request) {
+	var request GetErasureKeysRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetErasureKeys(ctx, request.(GetErasureKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetErasureKeys")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetErasureKeysResponseObject); ok {
+		if err := validResponse.VisitGetErasureKeysResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

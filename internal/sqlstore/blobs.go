@@ -13,7 +13,7 @@ const blobColumns = `b.tenant, b.state,
 	b.resume_window, b.upload_ttl, b.tombstone_ttl, b.max_size,
 	b.size, b.announced, b.sha256, b.key, b.key_commitment, b.context,
 	b.created_at, b.upload_until, b.stored_at, b.expires_at, b.purge_at,
-	b.erased_at, b.forget_at, b.reason`
+	b.erased_at, b.forget_at, b.reason, b.receipt`
 
 func readBlob(r *row, id uuid.UUID) tickets.Blob {
 	return tickets.Blob{
@@ -45,6 +45,7 @@ func readBlob(r *row, id uuid.UUID) tickets.Blob {
 		ErasedAt:      r.time(),
 		ForgetAt:      r.time(),
 		Reason:        tickets.Reason(r.text()),
+		Receipt:       r.text(),
 	}
 }
 

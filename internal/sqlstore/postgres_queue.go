@@ -13,8 +13,9 @@ func (s *postgresDatabase) chunk() int { return 1000 }
 
 const (
 	eraseBlobs = `UPDATE blobs SET state = 'erased', erased_at = $2, forget_at = $2 + tombstone_ttl,
-		key = NULL, grant_hash = NULL, ready = 0, retry_at = NULL
-		WHERE id = ANY(CAST($1 AS UUID[])) AND state = 'purging'`
+		key = NULL, grant_hash = NULL, ready = 0, retry_at = NULL, receipt = i.receipt
+		FROM unnest(CAST($1 AS UUID[]), CAST($3 AS TEXT[])) AS i(id, receipt)
+		WHERE blobs.id = ANY(CAST($1 AS UUID[])) AND blobs.id = i.id AND state = 'purging'`
 
 	eraseAttemptsOf = `DELETE FROM attempts WHERE blob_id = ANY(CAST($1 AS UUID[]))`
 
@@ -26,10 +27,11 @@ const (
 // erased are gone already.
 func (s *postgresDatabase) erase(c *conn, done []expiry.Due, now int64) error {
 	var blobs, loneBlobs ids
+	var receipts texts
 	var loneKeys []string
 	for _, d := range done {
 		if d.ID != (uuid.UUID{}) {
-			blobs = append(blobs, d.ID)
+			blobs, receipts = append(blobs, d.ID), append(receipts, textOrNil(receiptOrNull(d.Receipt)))
 			continue
 		}
 		err := eachLone(d, func(blob uuid.UUID, key blobstore.Key) error {
@@ -41,7 +43,7 @@ func (s *postgresDatabase) erase(c *conn, done []expiry.Due, now int64) error {
 		}
 	}
 	if len(blobs) > 0 {
-		if _, err := c.exec(eraseBlobs, blobs, now); err != nil {
+		if _, err := c.exec(eraseBlobs, blobs, now, receipts); err != nil {
 			return err
 		}
 		if _, err := c.exec(eraseAttemptsOf, blobs); err != nil {

@@ -44,7 +44,7 @@ func claimBlobs(lock string) string {
 		SELECT * FROM (SELECT id, retry_at AS at FROM blobs WHERE ` + retryBlobs + ` ORDER BY retry_at LIMIT $3` + lock + `) r
 	) UPDATE blobs SET state = 'purging', reason = ` + reasonOf + `, retry_at = $2
 	WHERE id IN (SELECT id FROM u ORDER BY at LIMIT $3)
-	RETURNING id, key, size, purge_at, failures, reason`
+	RETURNING id, key, size, purge_at, failures, reason, sha256, policy, stored_at`
 }
 
 func claimAttempts(lock string) string {
@@ -94,6 +94,7 @@ func claim(c *conn, now, until int64, limit int) ([]expiry.Due, error) {
 			d.Keys = []blobstore.Key{key}
 		}
 		d.Size, d.At, d.Failures, d.Reason = r.int(), r.time(), int(r.int()), r.text()
+		d.SHA256, d.Policy, d.StoredAt = r.digest(), r.text(), r.time()
 		index[d.ID] = len(due)
 		due = append(due, d)
 	})

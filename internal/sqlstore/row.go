@@ -135,6 +135,13 @@ func digestOrNull(d *blobstore.Digest) any {
 	return d[:]
 }
 
+func receiptOrNull(envelope []byte) any {
+	if envelope == nil {
+		return nil
+	}
+	return string(envelope)
+}
+
 func keyOrNull(k blobstore.Key) any {
 	if k == "" {
 		return nil

@@ -38,12 +38,15 @@ func claimNotEarly(t *testing.T, st Store) {
 	if due := claimAll(t, st, p.UploadUntil.Add(-time.Microsecond)); len(due) != 0 {
 		t.Fatalf("claimed early: %v", due)
 	}
-	want := expiry.Due{ID: p.ID, Size: p.Size, At: p.UploadUntil, Reason: string(tickets.ReasonNotUploaded)}
+	want := expiry.Due{ID: p.ID, Size: p.Size, At: p.UploadUntil, Reason: string(tickets.ReasonNotUploaded), Policy: p.Terms.Policy}
 	same(t, "due", []expiry.Due{want}, claimAll(t, st, p.UploadUntil))
 	if due := claimAll(t, st, s.ExpiresAt.Add(-time.Microsecond)); len(due) != 1 || due[0].ID != p.ID {
 		t.Fatalf("claimed early: %v", due) // the pending one's lease is over
 	}
-	want = expiry.Due{ID: s.ID, Keys: []blobstore.Key{s.Key}, Size: s.Size, At: s.ExpiresAt, Reason: string(tickets.ReasonUnopened)}
+	want = expiry.Due{
+		ID: s.ID, Keys: []blobstore.Key{s.Key}, Size: s.Size, At: s.ExpiresAt, Reason: string(tickets.ReasonUnopened),
+		SHA256: s.SHA256, Policy: s.Terms.Policy, StoredAt: s.StoredAt,
+	}
 	same(t, "due", []expiry.Due{want}, claimAll(t, st, s.ExpiresAt))
 }
 
@@ -184,12 +187,14 @@ func eraseTombstone(t *testing.T, st Store) {
 	claim := spend(t, st, s.tickets[0], start, true)
 	due := claimAll(t, st, s.ExpiresAt)
 	now := s.ExpiresAt.Add(time.Minute)
+	due[0].Receipt = []byte(`{"payloadType": "signed once"}`)
 	check(t, st.Erase(t.Context(), due, now))
+	due[0].Receipt = []byte(`{"payloadType": "signed by another, later"}`)
 	check(t, st.Erase(t.Context(), due, now.Add(time.Hour)))
 	check(t, st.Defer(t.Context(), due[0], now)) // too late, and harmless
 
 	s.State, s.Key, s.Reason = tickets.BlobErased, "", tickets.ReasonUnopened
-	s.ErasedAt, s.ForgetAt = now, now.Add(90*day)
+	s.ErasedAt, s.ForgetAt, s.Receipt = now, now.Add(90*day), `{"payloadType": "signed once"}`
 	s.tickets[0].State, s.tickets[0].Claim, s.tickets[0].OpenedAt = tickets.TicketOpened, claim, start
 	b, ts := look(t, st, s.ID)
 	same(t, "tombstone", s.Blob, b)

@@ -1,0 +1,43 @@
+package expiry
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// sign gives each blob that is gone its receipt, and says of how many that could not be
+// done. Such a blob is erased all the same: its bytes are.
+func (p *Purge) sign(gone []Due, deleted time.Time) (unsigned int64) {
+	if p.Receipts == nil {
+		return 0
+	}
+	verified := p.now()
+	var failed atomic.Int64
+	parallel(len(gone), func(i int) {
+		d := &gone[i]
+		if d.ID == (uuid.UUID{}) {
+			return // of a lone attempt nobody was ever promised anything
+		}
+		// A clock that was set back since the blob was due is no reason to say nothing.
+		erased := later(deleted, d.At)
+		envelope, err := p.Receipts.Sign(Receipt{
+			Blob: d.ID, SHA256: d.SHA256, Size: d.Size, Reason: d.Reason, Policy: d.Policy,
+			StoredAt: d.StoredAt, DueAt: d.At, ErasedAt: erased, VerifiedAbsentAt: later(verified, erased),
+		})
+		if err != nil {
+			failed.Add(1)
+			return
+		}
+		d.Receipt = envelope
+	})
+	return failed.Load()
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
