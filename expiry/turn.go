@@ -101,10 +101,11 @@ func (t *Turn) run(ctx context.Context, job func(context.Context) error) error {
 }
 
 // keep makes the turn longer until the work is over. That a renewal fails is no
-// matter as long as one of the next does not.
+// matter as long as one of the next does not, in time.
 func (t *Turn) keep(working context.Context, stop context.CancelCauseFunc) {
 	again := time.NewTicker(turnRenewal)
 	defer again.Stop()
+	renewed := time.Now()
 	for {
 		select {
 		case <-working.Done():
@@ -112,7 +113,11 @@ func (t *Turn) keep(working context.Context, stop context.CancelCauseFunc) {
 		case <-again.C:
 		}
 		now := clock(t.Now)
-		if taken, _, err := t.Turns.TakeTurn(working, t.Job, t.Holder, now, now.Add(turnTime)); err == nil && !taken {
+		taken, _, err := t.Turns.TakeTurn(working, t.Job, t.Holder, now, now.Add(turnTime))
+		switch {
+		case err == nil && taken:
+			renewed = time.Now()
+		case err == nil, time.Since(renewed) > turnTime-2*turnRenewal:
 			stop(errTurnLost)
 			return
 		}

@@ -1,207 +1,162 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"crypto/rand"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	mathrand "math/rand/v2"
-	"net/http"
-	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"mayfly/blobstore/fsblob"
+	"golang.org/x/sync/errgroup"
+
 	"mayfly/expiry"
-	"mayfly/internal/sqlstore"
 	"mayfly/internal/world"
 )
 
-const (
-	crashRounds  = 12
-	crashClients = 8
-)
-
-// TestKill9 kills the real process at random instants while clients upload and
-// open, looks at the stores as they lie there, and starts it again: what was
-// acknowledged is there (P1), what was spent stays spent (P2), and after one purge
-// and one sweep nothing remains (P5).
+// TestKill9 kills the real process at random instants while clients upload, open and
+// unsend and the purge erases, looks at the stores as they lie there, and starts it
+// again: what was acknowledged is there (P1), what was spent stays spent (P2), and
+// after one purge and one sweep nothing remains (P5).
 func TestKill9(t *testing.T) {
 	t.Parallel()
-	c := &crash{dir: t.TempDir()}
-	for round := range crashRounds {
-		c.start(t)
-		// From before the first request is answered to well into the work.
-		c.killAfter(t, time.Duration(10+mathrand.IntN(400))*time.Millisecond)
+	c := &crash{site: localSite(t), replicas: 1, clients: 8, rounds: 12}
+	c.run(t)
+}
+
+// TestKill9OfReplicas is TestKill9 of one of several replicas, over one database and one
+// bucket: its clients go to the others, which know nothing of it.
+func TestKill9OfReplicas(t *testing.T) {
+	t.Parallel()
+	c := &crash{site: sharedSite(t), replicas: 2, clients: 3, rounds: 5}
+	c.run(t)
+	c.site.checkBucketIsEmpty(t)
+}
+
+// crash is a Mayfly whose processes are killed, and what its clients know of it.
+type crash struct {
+	site     site
+	replicas int
+	clients  int
+	rounds   int
+
+	purges int // passes that erased something, by the logs
+
+	mu      sync.Mutex
+	serving []*server
+	sent    []*sentBlob
+}
+
+func (c *crash) run(t *testing.T) {
+	t.Helper()
+	for round := range c.rounds {
+		c.round(t)
 		c.checkWorld(t, round)
 	}
-	uploads, opens := len(c.sent), c.opened()
-	if uploads < crashRounds || opens == 0 || opens == uploads {
-		t.Fatalf("too little happened to prove anything: %d uploads, %d opens", uploads, opens)
+	uploads, opens, unsent := c.happened()
+	for range c.replicas {
+		c.start(t)
 	}
-	c.start(t)
 	c.openTheRest(t)
-	c.server.stop(t)
-	c.checkWorld(t, crashRounds)
+	c.stop(t)
+	c.checkWorld(t, c.rounds)
 	c.checkNothingRemains(t)
-	t.Logf("%d rounds: %d acknowledged uploads, %d opened before the end", crashRounds, uploads, opens)
+	if uploads < c.rounds || opens == 0 || opens == uploads || unsent == 0 || c.purges == 0 {
+		t.Errorf("too little happened to prove anything: %d uploads, %d opens, %d unsent, %d purges", uploads, opens, unsent, c.purges)
+	}
+	t.Logf("%d rounds: %d acknowledged uploads, %d opened and %d unsent before the end, %d purges",
+		c.rounds, uploads, opens, unsent, c.purges)
 }
 
-// crash is a Mayfly that is killed, and what its clients know of it.
-type crash struct {
-	dir    string
-	server *server
-
-	mu   sync.Mutex
-	sent []*sentBlob
-}
-
-// sentBlob is an acknowledged upload, as its client remembers it.
-type sentBlob struct {
-	token string
-	bytes []byte
-	claim string // empty: strict
-
-	mu     sync.Mutex
-	asked  bool // an open was sent; whether it took effect may be unknown
-	served int  // answers of 200
+// round starts the replicas, each beside those that serve already, kills one in the
+// midst of the work, and lets the others go on with it. In the end all have stopped,
+// since a purge that is under way is no fault in the world.
+func (c *crash) round(t *testing.T) {
+	t.Helper()
+	c.start(t)
+	work := c.startClients(t)
+	defer work.stop()
+	for range c.replicas - 1 {
+		c.start(t)
+	}
+	// From before the first request is answered to well into the work.
+	<-time.After(time.Duration(10+mathrand.IntN(400)) * time.Millisecond)
+	c.killOne(t)
+	if c.replicas > 1 {
+		work.goesOn(t)
+	}
+	work.stop()
+	c.stop(t)
 }
 
 func (c *crash) start(t *testing.T) {
 	t.Helper()
-	c.server = startServer(t, c.dir, "--admin", "off", "--purge-schedule", "@every 1s")
-}
-
-// killAfter lets the clients work and kills the server in the midst of it.
-func (c *crash) killAfter(t *testing.T, life time.Duration) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	var clients sync.WaitGroup
-	for range crashClients {
-		clients.Go(func() {
-			for ctx.Err() == nil {
-				if err := c.work(ctx); errors.Is(err, errOther) {
-					t.Error(err)
-				} else if err != nil {
-					return // the server is gone
-				}
-			}
-		})
-	}
-	<-time.After(life)
-	c.server.kill(t)
-	clients.Wait()
-}
-
-// work is one turn of a client: an upload, or an open of somebody's blob.
-func (c *crash) work(ctx context.Context) error {
-	if mathrand.IntN(3) > 0 {
-		return c.upload(ctx)
-	}
-	c.mu.Lock()
-	var b *sentBlob
-	if n := (len(c.sent) + 1) / 2; n > 0 {
-		b = c.sent[2*mathrand.IntN(n)] // every other one is left for the end
-	}
-	c.mu.Unlock()
-	if b == nil {
-		return nil
-	}
-	return c.open(ctx, b)
-}
-
-func (c *crash) upload(ctx context.Context) error {
-	body := make([]byte, 1+mathrand.IntN(300_000))
-	rand.Read(body)
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.server.address+"/v1/blobs", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Authorization", "Bearer "+c.server.key)
-	r.Header.Set("Content-Type", "application/octet-stream")
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	var created struct{ Tickets []struct{ Token string } }
-	if answer.StatusCode != http.StatusCreated {
-		return fmt.Errorf("upload: %s", answer.Status)
-	}
-	if err := json.NewDecoder(answer.Body).Decode(&created); err != nil {
-		return err
-	}
-	b := &sentBlob{token: created.Tickets[0].Token, bytes: body}
-	if mathrand.IntN(2) == 0 {
-		claim := make([]byte, 32)
-		rand.Read(claim)
-		b.claim = base64.RawURLEncoding.EncodeToString(claim)
-	}
+	s := c.site.start(t, "--admin", "off", "--purge-schedule", "@every 1s")
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.sent = append(c.sent, b)
-	return nil
+	c.serving = append(c.serving, s)
 }
 
-var errOther = errors.New("an answer that no open has")
-
-// open asks for the blob as the one client that has its link.
-func (c *crash) open(ctx context.Context, b *sentBlob) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.server.address+"/v1/download", nil)
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Authorization", "Bearer "+b.token)
-	if b.claim != "" {
-		r.Header.Set("Claim-Key", b.claim)
-	}
-	before := b.asked
-	b.asked = true
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	switch {
-	case answer.StatusCode == http.StatusOK:
-		b.served++
-		got, err := io.ReadAll(answer.Body)
-		if err != nil {
-			return err // cut off; what came is no whole blob, and net/http says so
-		}
-		if !bytes.Equal(got, b.bytes) {
-			return fmt.Errorf("%w: other bytes", errOther)
-		}
-		return nil
-	case answer.StatusCode == http.StatusGone && before:
-		return nil
-	case answer.StatusCode == http.StatusServiceUnavailable:
-		return nil
-	}
-	return fmt.Errorf("%w: %s", errOther, answer.Status)
+// killOne kills a random replica. Clients are told before, so that an error of one
+// that serves is always a failure.
+func (c *crash) killOne(t *testing.T) {
+	t.Helper()
+	c.mu.Lock()
+	i := mathrand.IntN(len(c.serving))
+	s := c.serving[i]
+	c.serving = slices.Delete(c.serving, i, i+1)
+	c.mu.Unlock()
+	s.kill(t)
+	c.ended(s)
 }
 
-func (c *crash) opened() (n int) {
+// stop ends the replicas that are left. There are no clients any more.
+func (c *crash) stop(t *testing.T) {
+	t.Helper()
+	for _, s := range c.serving {
+		s.stop(t)
+		c.ended(s)
+	}
+	c.serving = nil
+}
+
+func (c *crash) ended(s *server) {
+	c.purges += strings.Count(s.log.String(), `"msg":"purge"`)
+}
+
+// any is a replica that serves, nil if there is none.
+func (c *crash) any() *server {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.serving) == 0 {
+		return nil
+	}
+	return c.serving[mathrand.IntN(len(c.serving))]
+}
+
+func (c *crash) serves(s *server) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Contains(c.serving, s)
+}
+
+func (c *crash) happened() (uploads, opens, unsent int) {
 	for _, b := range c.sent {
 		if b.served > 0 {
-			n++
+			opens++
+		}
+		if b.unsent {
+			unsent++
 		}
 	}
-	return n
+	return len(c.sent), opens, unsent
 }
 
 // checkWorld looks at the stores without a server, as the crash left them.
 func (c *crash) checkWorld(t *testing.T, round int) {
 	t.Helper()
-	db, blobs := c.stores(t)
+	db, blobs := c.site.open(t)
 	defer db.Close()
 	defer blobs.Close()
 	if err := world.Check(t.Context(), db, blobs); err != nil {
@@ -215,45 +170,24 @@ func (c *crash) checkWorld(t *testing.T, round int) {
 	}
 }
 
-func (c *crash) stores(t *testing.T) (*sqlstore.Store, *fsblob.Store) {
-	t.Helper()
-	db, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite://" + filepath.Join(c.dir, "mayfly-data", "mayfly.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	blobs, err := fsblob.Open(filepath.Join(c.dir, "mayfly-data", "blobs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return db, blobs
-}
-
 // openTheRest opens every ticket once more: those that nobody asked for must open
 // (P1), those that were served must not, unless by their claim key (P2, P3).
 func (c *crash) openTheRest(t *testing.T) {
 	t.Helper()
-	for i, b := range c.sent {
-		asked, served := b.asked, b.served
-		if err := c.open(t.Context(), b); err != nil {
-			t.Errorf("ticket %d, asked before: %v, served %d times: %v", i, asked, served, err)
-		}
-		switch {
-		case !asked && b.served != 1:
-			t.Errorf("ticket %d: an acknowledged upload that nobody asked for did not open", i)
-		case served > 0 && b.claim == "" && b.served != served:
-			t.Errorf("ticket %d: a spent ticket opened again", i)
-		case served > 0 && b.claim != "" && b.served != served+1:
-			t.Errorf("ticket %d: the holder of the claim key was refused", i)
-		}
+	var all errgroup.Group
+	all.SetLimit(c.clients)
+	for _, b := range c.sent {
+		all.Go(func() error { return b.openAgain(t.Context(), c.any()) })
+	}
+	if err := all.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 
-// checkNothingRemains lets a year go by, for one purge and one sweep (P5).
+// checkNothingRemains lets a month go by, for one purge and one sweep (P5).
 func (c *crash) checkNothingRemains(t *testing.T) {
 	t.Helper()
-	db, blobs := c.stores(t)
-	defer db.Close()
-	defer blobs.Close()
+	db, blobs := c.site.open(t)
 	later := func() time.Time { return time.Now().Add(30 * 24 * time.Hour) }
 	purge := &expiry.Purge{Queue: db, Blobs: blobs, Now: later}
 	if r, err := purge.Run(t.Context()); err != nil || r.Failed > 0 {
@@ -265,5 +199,71 @@ func (c *crash) checkNothingRemains(t *testing.T) {
 	}
 	if err := world.Empty(t.Context(), blobs); err != nil {
 		t.Error(err)
+	}
+}
+
+// clients are at work until they are stopped, or no replica serves.
+type clients struct {
+	n        int
+	stopping chan struct{}
+	once     sync.Once
+	all      sync.WaitGroup
+	done     chan struct{} // one for each turn, while somebody listens
+	ended    chan struct{} // closed when all have ended
+}
+
+func (c *crash) startClients(t *testing.T) *clients {
+	work := &clients{n: c.clients, stopping: make(chan struct{}), done: make(chan struct{}), ended: make(chan struct{})}
+	for range c.clients {
+		work.all.Go(func() { c.client(t, work) })
+	}
+	go func() {
+		defer close(work.ended)
+		work.all.Wait()
+	}()
+	return work
+}
+
+// client takes turn after turn, each at a random replica: an error of one that was
+// killed meanwhile is no news, and the next turn is at another.
+func (c *crash) client(t *testing.T, work *clients) {
+	for {
+		select {
+		case <-work.stopping:
+			return
+		default:
+		}
+		s := c.any()
+		if s == nil {
+			return
+		}
+		switch err := c.turn(t.Context(), s); {
+		case err == nil:
+			select {
+			case work.done <- struct{}{}:
+			default:
+			}
+		case errors.Is(err, errOther) || c.serves(s):
+			t.Error(err)
+			return
+		}
+	}
+}
+
+// stop returns when the turns under way have ended.
+func (w *clients) stop() {
+	w.once.Do(func() { close(w.stopping) })
+	<-w.ended
+}
+
+// goesOn returns when more turns ended well than were under way.
+func (w *clients) goesOn(t *testing.T) {
+	t.Helper()
+	for range w.n + 1 {
+		select {
+		case <-w.done:
+		case <-w.ended:
+			t.Fatal("no client is left")
+		}
 	}
 }

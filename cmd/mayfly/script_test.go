@@ -33,9 +33,10 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready": ready, "api": callAPI, "age": ageFile, "field": field,
+			"schema": schema, "sql": runSQL,
 		},
 		Setup: func(env *testscript.Env) error {
-			for _, name := range []string{"LISTEN", "ADMIN"} {
+			for _, name := range []string{"LISTEN", "ADMIN", "OTHER"} {
 				l, err := net.Listen("tcp", "127.0.0.1:0")
 				if err != nil {
 					return err
@@ -48,10 +49,15 @@ func TestScripts(t *testing.T) {
 			env.Setenv("MAYFLY_LISTEN", env.Getenv("LISTEN"))
 			env.Setenv("MAYFLY_ADMIN", env.Getenv("ADMIN"))
 			env.Setenv("MAYFLY_SERVER", "http://"+env.Getenv("LISTEN"))
+			env.Setenv("GORACE", quickExit)
 			return setS3(env)
 		},
 	})
 }
+
+// quickExit is for GORACE: a program with the race detector else sleeps for a second
+// when it ends, and a script runs many.
+const quickExit = "atexit_sleep_ms=0"
 
 // setS3 tells a script of the S3 servers that testenv has started, and a name for a
 // bucket of its own.

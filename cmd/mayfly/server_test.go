@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,20 +28,28 @@ type server struct {
 // it listens. Rates are not limited and the log is complete, unless args say more.
 func startServer(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
-	s := &server{log: new(logBuffer), logged: make(chan struct{})}
-	s.process = exec.Command("mayfly", append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
-		"--rate-per-address=0", "--rate-per-token=0", "--log-format", "json", "--log-level", "debug"}, args...)...)
-	s.process.Dir = dir
-	stderr, err := s.process.StderrPipe()
+	serve := exec.Command("mayfly", append([]string{"serve"}, args...)...)
+	serve.Dir = dir
+	return startProcess(t, serve)
+}
+
+// startProcess starts a mayfly serve that is made already, and waits until it listens.
+// The API key lies where a first start of the embedded default puts it.
+func startProcess(t *testing.T, serve *exec.Cmd) *server {
+	t.Helper()
+	s := &server{process: serve, log: new(logBuffer), logged: make(chan struct{})}
+	serve.Args = slices.Insert(serve.Args, 2, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
+		"--rate-per-address=0", "--rate-per-token=0", "--log-format", "json", "--log-level", "debug")
+	stderr, err := serve.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.process.Start(); err != nil {
+	if err := serve.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.process.Process.Kill() })
+	t.Cleanup(func() { serve.Process.Kill() })
 	s.listening(t, stderr)
-	key, err := os.ReadFile(filepath.Join(dir, "mayfly-data", keyFileName))
+	key, err := os.ReadFile(filepath.Join(serve.Dir, "mayfly-data", keyFileName))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,6 +48,7 @@ const (
 	uploads        unit = "uploads/s"
 	spent          unit = "spends/s"
 	milliseconds   unit = "ms"
+	connections    unit = "connections"
 )
 
 func (u unit) format(v float64) string {

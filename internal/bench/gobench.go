@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // testBinary builds the tests of a package of the checkout.
@@ -18,16 +19,21 @@ func (b *bench) testBinary(ctx context.Context, pkg string) (string, error) {
 }
 
 // goBench runs the benchmarks of a test binary that pattern names, with their
-// files on the disk that is measured.
-func (b *bench) goBench(ctx context.Context, binary, pattern, benchtime string) (map[string]metrics, error) {
+// files on the disk that is measured, and env besides our own environment.
+func (b *bench) goBench(ctx context.Context, binary, pattern, benchtime string, env ...string) (map[string]metrics, error) {
+	return b.goBenchFor(ctx, 10*time.Minute, binary, pattern, benchtime, env...)
+}
+
+// goBenchFor is goBench for what may take as long as limit.
+func (b *bench) goBenchFor(ctx context.Context, limit time.Duration, binary, pattern, benchtime string, env ...string) (map[string]metrics, error) {
 	tmp, err := os.MkdirTemp(b.dir, "gobench-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(tmp)
-	cmd := exec.CommandContext(ctx, binary, "-test.run=^$", "-test.bench="+pattern, "-test.benchtime="+benchtime, "-test.timeout=10m")
+	cmd := exec.CommandContext(ctx, binary, "-test.run=^$", "-test.bench="+pattern, "-test.benchtime="+benchtime, "-test.timeout="+limit.String())
 	cmd.Dir = tmp
-	cmd.Env = append(environment(), "TMPDIR="+tmp)
+	cmd.Env = append(append(environment(), "TMPDIR="+tmp), env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("benchmark %s: %w\n%s", pattern, err, bytes.TrimSpace(out))

@@ -19,6 +19,7 @@ const about = `Measures Mayfly beside a minimal net/http file server, in turn, o
   One, quickly:     go run ./internal/bench --only small-open --runs 3
   On another disk:  go run ./internal/bench --dir /mnt/data
   With MinIO:       go run ./internal/testenv go run ./internal/bench --only s3-large,s3-small,s3-memory
+  PostgreSQL:       go run ./internal/bench --only pg-spends,pg-open,pg-tables
 
 The figures are only worth something on a real disk (on tmpfs an fsync costs nothing) and on a machine that does
 nothing else: runs that differ much are marked as noisy. All scenarios together take some minutes and up to 20 GiB,

@@ -174,6 +174,9 @@ func (s *servers) startMayfly(ctx context.Context) error {
 	if err := s.awaitReady(ctx); err != nil {
 		return fmt.Errorf("start mayfly: %w", err)
 	}
+	if s.key != "" {
+		return nil
+	}
 	key, err := os.ReadFile(filepath.Join(s.dir, "data", "backend.key"))
 	s.key = strings.TrimSpace(string(key))
 	return err

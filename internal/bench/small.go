@@ -27,14 +27,25 @@ func smallOpen(ctx context.Context, b *bench, r *report) error {
 }
 
 func (s *servers) smallOpen(ctx context.Context, r *report) error {
-	body, n := newSmallPayload(), s.b.scaled(opensOfRun)
-	blobs, err := s.manyBlobs(ctx, body, n*(s.b.runs+1))
+	plain, mayfly, err := s.compareOpens(ctx, newSmallPayload())
 	if err != nil {
 		return err
 	}
+	r.add(newFigure("small-open", "64 KiB opens, 64 clients", opens, plain, mayfly, 0.5))
+	return nil
+}
+
+// compareOpens compares the opens of small blobs by many clients, each of a ticket of
+// its own, with GET of the same files.
+func (s *servers) compareOpens(ctx context.Context, body payload) (plain, mayfly []measurement, err error) {
+	n := s.b.scaled(opensOfRun)
+	blobs, err := s.manyBlobs(ctx, body, n*(s.b.runs+1))
+	if err != nil {
+		return nil, nil, err
+	}
 	paths, err := s.blobPaths()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	var l latencies
 	each := func(fetch func(ctx context.Context, blob created, w io.Writer) error) turn {
@@ -42,7 +53,7 @@ func (s *servers) smallOpen(ctx context.Context, r *report) error {
 			return fetchOne(ctx, body, run, blobs[run*n+i], fetch)
 		})
 	}
-	plain, mayfly, err := s.compare(ctx, comparison{
+	return s.compare(ctx, comparison{
 		latencies: &l,
 		// Else who begins would fetch from the disk what the kernel has dropped
 		// meanwhile, and the other one from memory.
@@ -58,11 +69,6 @@ func (s *servers) smallOpen(ctx context.Context, r *report) error {
 			return s.open(ctx, blob.Tickets[0].Token, w)
 		}),
 	})
-	if err != nil {
-		return err
-	}
-	r.add(newFigure("small-open", "64 KiB opens, 64 clients", opens, plain, mayfly, 0.5))
-	return nil
 }
 
 // fetchOne fetches a blob; in the warm-up it also compares.

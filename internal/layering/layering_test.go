@@ -65,7 +65,7 @@ var rules = []rule{
 		forbid: []string{"net/http"},
 	},
 	{
-		why:    "SQL lives in sqlstore, and where testenv asks whether a server answers",
+		why:    "SQL lives in sqlstore, and where testenv asks whether a server answers and bench loads it",
 		from:   []string{"mayfly/..."},
 		forbid: []string{"database/sql", "database/sql/driver", "modernc.org/sqlite/...", "github.com/jackc/pgx/...", "github.com/pressly/goose/..."},
 	},
@@ -82,7 +82,7 @@ var exempt = map[string][]string{
 		"mayfly/cmd/...", "mayfly/internal/api/...", "mayfly/internal/openapi", "mayfly/internal/client/...",
 		"mayfly/internal/metrics", "mayfly/internal/bench/...", "mayfly/internal/proof/...", "mayfly/blobstore/bucket", "mayfly/blobstore/minioblob/...", "mayfly/blobstore/s3blob/...", "mayfly/internal/faultproxy", "mayfly/internal/testenv",
 	},
-	"sql":                     {"mayfly/internal/sqlstore/...", "mayfly/internal/testenv/postgres"},
+	"sql":                     {"mayfly/internal/sqlstore/...", "mayfly/internal/testenv/postgres", "mayfly/internal/bench"},
 	"mayfly/internal/openapi": {"mayfly/internal/api/...", "mayfly/internal/client/...", "mayfly/internal/openapi"},
 }
 

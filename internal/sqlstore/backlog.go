@@ -25,6 +25,7 @@ const preview = `SELECT reason, COUNT(*), CAST(SUM(size) AS BIGINT), MIN(at) FRO
 // Preview implements expiry.Queue.
 func (s *Store) Preview(ctx context.Context, now time.Time) (ps []expiry.Preview, err error) {
 	err = s.readLong(ctx, func(c *conn) error {
+		ps = nil
 		return c.query(ctx, preview, []any{micros(now)}, func(r *row) {
 			ps = append(ps, expiry.Preview{Reason: r.text(), Blobs: r.int(), Bytes: r.int(), OldestDueAt: r.time()})
 		})
@@ -79,6 +80,7 @@ func (s *Store) Owned(ctx context.Context, keys []blobstore.Key) ([]bool, error)
 // index of what is due has all stored blobs too, but not by id.
 func (s *Store) Stored(ctx context.Context, after uuid.UUID, limit int) (page []expiry.StoredBlob, err error) {
 	err = s.readLong(ctx, func(c *conn) error {
+		page = nil
 		return c.query(ctx, `SELECT id, key, size, sha256 FROM blobs WHERE id > $1 AND COALESCE(state, '') = 'stored' ORDER BY id LIMIT $2`,
 			[]any{after[:], int64(limit)}, func(r *row) {
 				page = append(page, expiry.StoredBlob{

@@ -45,6 +45,7 @@ func (s *Store) FindKey(ctx context.Context, id uuid.UUID, h tickets.Hash) (k ke
 // Keys implements keys.Store.
 func (s *Store) Keys(ctx context.Context) (ks []keys.Key, err error) {
 	err = s.readLong(ctx, func(c *conn) error {
+		ks = nil
 		return c.query(ctx, `SELECT id, token_hash, `+keyColumns+` FROM api_keys ORDER BY created_at, id`, nil,
 			func(r *row) { ks = append(ks, readKey(r, r.id(), r.hash())) })
 	})

@@ -30,6 +30,8 @@ const (
 type postgresServer struct {
 	cfg     *pgxpool.Config
 	dialect dialect
+	// restoring: this process is the one that makes void what a backup brought back.
+	restoring bool
 }
 
 // parsePostgres reads postgres://user:password@host:port/database?options.
@@ -77,16 +79,31 @@ func parsePostgres(rawURL string) (*postgresServer, error) {
 const avoidScans = `SELECT set_config(s, 'off', false) FROM (VALUES ('enable_seqscan'), ('enable_mergejoin')) AS v(s)
 	WHERE current_setting(s, true) IS NOT NULL`
 
+// pin keeps what verifyPostgres saw: a session's own setting outlives a reload. A batch
+// is a statement on its own, at the default level. Nobody waits long for a row that
+// somebody else holds, and nobody holds one for long: a replica whose machine died in
+// the middle of a transaction, or a person at psql, would have all opens wait.
+const pin = `SELECT set_config('synchronous_commit', current_setting('synchronous_commit', true), false),
+	set_config('default_transaction_isolation', 'read committed', false),
+	set_config('lock_timeout', '2s', false), set_config('idle_in_transaction_session_timeout', '60s', false)`
+
 // pool are connections that all were verified, for reads or for writes.
 func (s *postgresServer) pool(ctx context.Context, most int, readOnly bool) (*pgxpool.Pool, error) {
 	cfg := s.cfg.Copy()
 	cfg.MaxConns = int32(most)
 	cfg.MinConns = 0
+	cfg.PrepareConn = verifyAgain(readOnly)
 	cfg.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
-		if err := verifyPostgres(ctx, c); err != nil {
+		if err := verifyPostgres(ctx, c, false); err != nil {
+			return err
+		}
+		if err := s.verifyRestored(ctx, c); err != nil {
 			return err
 		}
 		if _, err := c.Exec(ctx, avoidScans); err != nil {
+			return err
+		}
+		if _, err := c.Exec(ctx, pin); err != nil {
 			return err
 		}
 		if readOnly { // P7: what reads cannot write
@@ -127,7 +144,7 @@ func (s *postgresServer) migrate(ctx context.Context) (from, to int64, err error
 	if err != nil {
 		return 0, 0, fmt.Errorf("open the database: %w", classifyPostgres(err))
 	}
-	if err := errors.Join(verifyPostgres(ctx, c), c.Close(ctx)); err != nil {
+	if err := errors.Join(verifyPostgres(ctx, c, false), c.Close(ctx)); err != nil {
 		return 0, 0, err
 	}
 	return migrate(ctx, s)

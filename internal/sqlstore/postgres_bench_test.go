@@ -3,8 +3,18 @@
 package sqlstore
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 
 	"mayfly/tickets"
 )
@@ -12,20 +22,152 @@ import (
 // BenchmarkPostgresSpend is what 64 callers spend through the store; internal/bench
 // sets it against pgbench's single-row updates on the same server.
 func BenchmarkPostgresSpend(b *testing.B) {
-	st := openURL(b, newSchema(b, testServer(b)))
-	ts := storeMany(b, st, b.N)
-	var next atomic.Int64
+	table := newLoaded(b)
+	table.load(b, b.N)
+	order := rand.Perm(b.N)
 	b.ReportAllocs()
+	table.each(b, "spends/s", order, func(t tickets.Ticket) { table.spend(b, t) })
+}
+
+// BenchmarkPostgresTables is what an open asks of the store, a FindTicket and a Spend,
+// of tickets all over a small table and all over a large one, in turn. How large they
+// are, and how many turns, is in TABLE_TICKETS ("10000,10000000") and TABLE_ROUNDS.
+// The small one is loaded again for each turn: it has no more tickets than a turn opens.
+func BenchmarkPostgresTables(b *testing.B) {
+	sizes := strings.Split(setting("TABLE_TICKETS", "10000,100000"), ",")
+	if len(sizes) != 2 {
+		b.Fatal("TABLE_TICKETS is not like 10000,10000000")
+	}
+	small, large := number(b, sizes[0]), number(b, sizes[1])
+	tables := map[int]*loaded{small: newLoaded(b), large: newLoaded(b)}
+	order := rand.Perm(large)
+	tables[large].load(b, large)
+	for round := range number(b, setting("TABLE_ROUNDS", "1")) {
+		turns := []int{small, large}
+		if round%2 == 1 {
+			turns[0], turns[1] = large, small
+		}
+		for _, size := range turns {
+			b.Run(strconv.Itoa(size), func(b *testing.B) {
+				table, these := tables[size], rand.Perm(small)
+				if size == small {
+					table.load(b, small)
+				} else if b.N <= len(order) {
+					these, order = order[:b.N], order[b.N:]
+				}
+				if b.N > len(these) {
+					b.Fatalf("%d opens are more than the table has tickets: give -benchtime as 8000x", b.N)
+				}
+				table.each(b, "opens/s", these[:b.N], func(t tickets.Ticket) {
+					if _, _, err := table.FindTicket(b.Context(), t.ID, t.Hash); err != nil {
+						b.Error(err)
+					}
+					table.spend(b, t)
+				})
+			})
+		}
+	}
+}
+
+func setting(name, otherwise string) string {
+	if v, ok := os.LookupEnv(name); ok {
+		return v
+	}
+	return otherwise
+}
+
+func number(b *testing.B, s string) int {
+	b.Helper()
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		b.Fatalf("%q is no number of tickets or rounds", s)
+	}
+	return n
+}
+
+// loaded is a store on a schema of its own, whose tickets are known by their number.
+type loaded struct {
+	*Store
+	server *url.URL
+	schema string
+}
+
+func newLoaded(b *testing.B) *loaded {
+	b.Helper()
+	server := testServer(b)
+	u := newSchema(b, server)
+	// Not openURL: it judges plans, which are made for the benchmark's first run, of one ticket.
+	st, err := Open(b.Context(), Config{URL: u.String(), Migrate: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return &loaded{st, server, u.Query().Get("search_path")}
+}
+
+// load puts n ready tickets in the place of all that is there, each of a blob of its
+// own: as ticket says, and with the statistics that autovacuum would make in time.
+func (l *loaded) load(b *testing.B, n int) {
+	b.Helper()
+	in := strings.NewReplacer("IN.", l.schema+".")
+	for _, statement := range []string{
+		`TRUNCATE IN.blobs, IN.tickets`,
+		`INSERT INTO IN.blobs (id, tenant, state, policy, unlimited, shared_ticket, unopened_ttl, report_window, resume_window, upload_ttl,
+				tombstone_ttl, max_size, keep, size, sha256, key, key_commitment, context, ready, created_at, upload_until, stored_at, expires_at, purge_at)
+			SELECT uuid(lpad(to_hex(n), 31, '0') || 'b'), 'acme', 'stored', 'view-once', 0, 0, 1209600000000, 259200000000, 900000000, 86400000000,
+				7776000000000, 2147483648, 259200000000, 4096, sha256(int8send(n)), lpad(to_hex(n), 32, '0') || '-0123456789abcdef', '', '',
+				1, $2, $2, $2, $2 + 1209600000000 + n, $2 + 1209600000000 + n
+			FROM generate_series(CAST(0 AS BIGINT), $1 - 1) n`,
+		`INSERT INTO IN.tickets (id, blob_id, token_hash, recipient, state, created_at)
+			SELECT uuid(lpad(to_hex(n), 31, '0') || 'a'), uuid(lpad(to_hex(n), 31, '0') || 'b'), sha256(int8send(n)), 'alice', 'ready', $2
+			FROM generate_series(CAST(0 AS BIGINT), $1 - 1) n`,
+		`VACUUM ANALYZE IN.blobs, IN.tickets`,
+	} {
+		var args []any
+		if strings.HasPrefix(statement, "INSERT") {
+			args = []any{int64(n), micros(benchStart)}
+		}
+		admin(b, l.server, in.Replace(statement), args...)
+	}
+}
+
+// ticket is one of those that load makes.
+func ticket(n int) (t tickets.Ticket) {
+	t.ID, t.BlobID = numbered(n, 0xa), numbered(n, 0xb)
+	t.Hash = sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(n)))
+	return t
+}
+
+func numbered(n int, last uint64) (id uuid.UUID) {
+	binary.BigEndian.PutUint64(id[8:], uint64(n)<<4|last)
+	return id
+}
+
+// each does the tickets of these numbers, by 64 callers, and reports how many it were
+// in a second.
+func (l *loaded) each(b *testing.B, unit string, numbers []int, do func(tickets.Ticket)) {
+	// What was loaded is on disk, and nobody writes it there meanwhile. The first change
+	// of a page is logged with the whole page, as after every checkpoint.
+	admin(b, l.server, "CHECKPOINT")
+	unix.Sync()
+	var next atomic.Int64
 	b.ResetTimer()
 	defer reportCPU(b, cpuTime())
 	parallel(callers, func() {
-		for i := int(next.Add(1)); i <= b.N; i = int(next.Add(1)) {
-			t := ts[i-1]
-			won, err := st.Spend(b.Context(), tickets.Spend{Ticket: t.ID, Blob: t.BlobID, Hash: t.Hash, Claim: t.Hash, Now: benchStart})
-			if err != nil || !won {
-				b.Errorf("spend: %v, %v", won, err)
-			}
+		for i := int(next.Add(1)); i <= len(numbers); i = int(next.Add(1)) {
+			do(ticket(numbers[i-1]))
 		}
 	})
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "spends/s")
+	b.ReportMetric(float64(len(numbers))/b.Elapsed().Seconds(), unit)
+}
+
+func (l *loaded) spend(b *testing.B, t tickets.Ticket) {
+	won, err := l.Spend(b.Context(), tickets.Spend{Ticket: t.ID, Blob: t.BlobID, Hash: t.Hash, Claim: t.Hash, Now: benchStart})
+	if err != nil || !won {
+		b.Errorf("spend: %v, %v", won, err)
+	}
 }

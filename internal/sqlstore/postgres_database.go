@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -34,8 +35,9 @@ type postgresDatabase struct {
 	// reads and writes do not wait for each other. Both are bounded.
 	reads, writes *pgxpool.Pool
 	// slow is held by each long read: they never take all that reads.
-	slow  chan struct{}
-	notes []string
+	slow   chan struct{}
+	notes  []string
+	closed atomic.Bool
 
 	lookups  *batcher[*lookup]
 	spends   *batcher[*spending]
@@ -50,6 +52,7 @@ func (s *postgresDatabase) versions(ctx context.Context) (current, latest int64,
 func (s *postgresDatabase) warnings() []string { return s.notes }
 
 func (s *postgresDatabase) close() error {
+	s.closed.Store(true)
 	s.spends.close()
 	s.acks.close()
 	s.newBlobs.close()
@@ -65,6 +68,9 @@ func (s *postgresDatabase) write(ctx context.Context, _ int, do func(*conn) erro
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if s.closed.Load() {
+		return ErrClosed
+	}
 	_, err := retry(ctx, func() (struct{}, error) { return struct{}{}, s.transaction(ctx, do) })
 	return err
 }
@@ -79,7 +85,7 @@ func (s *postgresDatabase) transaction(ctx context.Context, do func(*conn) error
 	defer cancel()
 	tx, err := c.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
 	if err != nil {
-		if c.Conn().IsClosed() {
+		if c.Conn().IsClosed() && ctx.Err() == nil {
 			err = fmt.Errorf("%w: %w", errLost, err) // and with it nothing but BEGIN
 		}
 		return classifyPostgres(fmt.Errorf("begin: %w", err))
@@ -119,12 +125,19 @@ func (s *postgresDatabase) readLong(ctx context.Context, do func(*conn) error) e
 // reading runs do, which only reads, and again if the connection turns out to be
 // lost: after a restart of the server every idle one is.
 func (s *postgresDatabase) reading(ctx context.Context, limit time.Duration, level pgx.TxIsoLevel, do func(*conn) error) error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
 	_, err := retry(ctx, func() (struct{}, error) {
 		c, err := s.reads.Acquire(ctx)
 		if err != nil {
 			return struct{}{}, classifyPostgres(err)
 		}
 		defer c.Release()
+		ctx := ctx
+		if limit == readTime {
+			ctx = context.WithoutCancel(ctx) // a read that is cut off costs the connection
+		}
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		if level == pgx.ReadCommitted {
@@ -162,4 +175,17 @@ func (s *postgresDatabase) discardReadOnly(err error) {
 		s.writes.Reset()
 		s.reads.Reset()
 	}
+}
+
+// endOthers ends the connections of other Mayflies to this database: they come back only
+// when the restore is finished. Where the role may not, or the engine does not know how,
+// that the operator has stopped them is what counts.
+func (s *postgresDatabase) endOthers(ctx context.Context) {
+	_ = s.write(ctx, 1, func(c *conn) error {
+		_, err := c.first(`SELECT COUNT(pg_terminate_backend(a.pid)) FROM pg_stat_activity a
+			JOIN pg_stat_activity me ON me.pid = pg_backend_pid()
+			WHERE a.datname = me.datname AND a.usename = me.usename AND a.application_name = me.application_name
+			AND a.client_port IS DISTINCT FROM me.client_port AND a.backend_start < me.backend_start`, nil, func(*row) {})
+		return err
+	})
 }

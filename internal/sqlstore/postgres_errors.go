@@ -13,11 +13,13 @@ import (
 const (
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
+	lockNotAvailable     = "55P03"
 	diskFull             = "53100"
 	unknownDatabase      = "3D000"
 	readOnlyTransaction  = "25006"
 	dataCorrupted        = "XX001"
 	indexCorrupted       = "XX002"
+	undefinedTable       = "42P01"
 )
 
 var (
@@ -38,9 +40,14 @@ func code(err error) string {
 
 // classifyPostgres names the errors that a caller can act on.
 func classifyPostgres(err error) error {
+	if errors.Is(err, errLost) { // whatever the server said before it hung up: only a read
+		return fmt.Errorf("%w: %w", errAgain, err)
+	}
 	switch code(err) {
 	case serializationFailure, deadlockDetected:
 		return fmt.Errorf("%w: %w", errAgain, err)
+	case lockNotAvailable:
+		return fmt.Errorf("%w: %w", ErrBusy, err)
 	case diskFull:
 		return fmt.Errorf("%w: %w", blobstore.ErrNoSpace, err)
 	case unknownDatabase:

@@ -33,11 +33,15 @@ func (s *postgresDatabase) lookUp(batch []*lookup) []error {
 	for i, l := range batch {
 		n[i], id[i], hash[i] = int64(i), l.id, l.hash[:]
 	}
-	err := together(s.reads, findTickets, []any{n, id, hash}, func(r *row) {
-		l := batch[r.int()]
-		l.found = true
+	found, err := together(s.reads, true, findTickets, []any{n, id, hash}, func(r *row) int64 {
+		i := r.int()
+		l := batch[i]
 		l.t, l.b = readHeld(r, l.id, l.hash)
+		return i
 	})
+	for _, i := range found {
+		batch[i].found = true
+	}
 	return fill(make([]error, len(batch)), err)
 }
 
@@ -85,6 +89,7 @@ const reopenTickets = `WITH i AS (
 	), again AS (
 		SELECT i.n, i.blob_id, i.now FROM i JOIN b ON b.id = i.blob_id AND b.state = 'stored' AND b.expires_at > i.now
 		JOIN tickets t ON t.id = i.id AND t.token_hash = i.hash AND t.blob_id = i.blob_id AND t.state IN ('opened', 'delivered')
+		FOR SHARE OF t
 	), opened AS (
 		SELECT blob_id, MAX(now) AS now FROM again GROUP BY blob_id
 	), kept AS (
@@ -107,12 +112,14 @@ func (s *postgresDatabase) spendAll(batch []*spending) []error {
 		n[i], id[i], blob[i], hash[i] = int64(i), c.Ticket, c.Blob, c.Hash[:]
 		claim[i], now[i] = c.Claim[:], micros(c.Now)
 	}
-	won := func(r *row) { batch[r.int()].won = true }
-	lost := 0
-	err := together(s.writes, spendTickets, []any{n, id, blob, hash, claim, now}, won)
+	won, err := together(s.writes, false, spendTickets, []any{n, id, blob, hash, claim, now}, (*row).int)
 	if err != nil {
 		return alone(batch, err, s.spendAll)
 	}
+	for _, i := range won {
+		batch[i].won = true
+	}
+	lost := 0
 	// Who lost may hold an unlimited ticket that was opened before.
 	for i, c := range batch {
 		if !c.won {
@@ -124,7 +131,10 @@ func (s *postgresDatabase) spendAll(batch []*spending) []error {
 	if lost == 0 {
 		return errs
 	}
-	err = together(s.writes, reopenTickets, []any{n[:lost], id[:lost], blob[:lost], hash[:lost], now[:lost]}, won)
+	won, err = together(s.writes, false, reopenTickets, []any{n[:lost], id[:lost], blob[:lost], hash[:lost], now[:lost]}, (*row).int)
+	for _, i := range won {
+		batch[i].won = true
+	}
 	if err != nil {
 		for _, i := range n[:lost] {
 			errs[i] = err
@@ -157,9 +167,12 @@ func (s *postgresDatabase) acknowledgeAll(batch []*acknowledging) []error {
 	for i, c := range batch {
 		n[i], id[i], hash[i], claim[i], now[i] = int64(i), c.ticket, c.hash[:], c.claim[:], micros(c.now)
 	}
-	err := together(s.writes, acknowledgeTickets, []any{n, id, hash, claim, now}, func(r *row) { batch[r.int()].changed = true })
+	changed, err := together(s.writes, false, acknowledgeTickets, []any{n, id, hash, claim, now}, (*row).int)
 	if err != nil {
 		return alone(batch, err, s.acknowledgeAll)
+	}
+	for _, i := range changed {
+		batch[i].changed = true
 	}
 	return make([]error, len(batch))
 }

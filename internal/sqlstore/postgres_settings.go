@@ -2,8 +2,10 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -20,7 +22,9 @@ const settings = `SELECT version(), CAST(current_setting('server_version_num', t
 // write. It looks at every one: a setting can be that of a role or a database, and a
 // host name can lead to another server than a minute ago.
 // https://www.postgresql.org/docs/15/runtime-config-wal.html
-func verifyPostgres(ctx context.Context, c *pgx.Conn) error {
+//
+// A connection that we have made read-only may be so.
+func verifyPostgres(ctx context.Context, c *pgx.Conn, madeReadOnly bool) error {
 	var version string
 	var number *int64
 	var commit, fsync, pages, readOnly *string
@@ -38,10 +42,51 @@ func verifyPostgres(ctx context.Context, c *pgx.Conn) error {
 		return weak("full_page_writes is off", "a crash in the middle of a write would damage pages: set it to on in postgresql.conf")
 	case strings.HasPrefix(recovery, "t"):
 		return weak("the server is a standby", "name the primary in --database, or several hosts and target_session_attrs=read-write")
-	case is(readOnly, "on"):
+	case is(readOnly, "on") && !madeReadOnly:
 		return weak("transaction_read_only is on", "let Mayfly's role write (default_transaction_read_only=off)")
 	case number != nil && *number < oldestPostgres && strings.HasPrefix(version, "PostgreSQL "):
 		return weak(fmt.Sprintf("the server is %s", firstWords(version)), "it needs PostgreSQL 15 or later")
+	}
+	c.PgConn().CustomData()[verified] = time.Now()
+	return nil
+}
+
+// verified is when a connection was last looked at, in its custom data.
+const verified = "mayfly.verified"
+
+// verifyEvery is how often: fsync and full_page_writes change with a reload.
+const verifyEvery = time.Minute
+
+// verifyAgain looks at a connection that is about to be used, if that was long ago. One
+// that fails is closed.
+func verifyAgain(readOnly bool) func(context.Context, *pgx.Conn) (bool, error) {
+	return func(ctx context.Context, c *pgx.Conn) (bool, error) {
+		if last, ok := c.PgConn().CustomData()[verified].(time.Time); ok && time.Since(last) < verifyEvery {
+			return true, nil
+		}
+		err := verifyPostgres(ctx, c, readOnly)
+		if !errors.Is(err, ErrWeak) {
+			return err == nil, nil // one that was lost: another is made
+		}
+		return false, err
+	}
+}
+
+// verifyRestored keeps every process from a database of which a restore is not finished,
+// also those that were running when it began: their connections are ended then.
+func (s *postgresServer) verifyRestored(ctx context.Context, c *pgx.Conn) error {
+	if s.restoring {
+		return nil
+	}
+	var unfinished bool
+	err := c.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM restores WHERE finished_at IS NULL)`).Scan(&unfinished)
+	switch {
+	case code(err) == undefinedTable:
+		return nil // the schema says more
+	case err != nil:
+		return fmt.Errorf("ask for restores: %w", err)
+	case unfinished:
+		return errRestoring()
 	}
 	return nil
 }
@@ -70,7 +115,7 @@ func (s *postgresDatabase) look(ctx context.Context) (notes []string, err error)
 	if err := c.QueryRow(ctx, `SELECT version(), COALESCE(current_setting('synchronous_commit', true), 'on')`).Scan(&version, &commit); err != nil {
 		return nil, err
 	}
-	if !strings.HasPrefix(version, "PostgreSQL ") {
+	if !strings.HasPrefix(version, "PostgreSQL ") || strings.Contains(version, "-YB-") {
 		return []string{firstWords(version) + " speaks PostgreSQL's protocol, but Mayfly was not tested on it"}, nil
 	}
 	var connected, asynchronous int64
@@ -79,7 +124,7 @@ func (s *postgresDatabase) look(ctx context.Context) (notes []string, err error)
 	}
 	switch {
 	case connected > 0 && asynchronous == connected:
-		notes = append(notes, "every standby is asynchronous (or this role may not see: GRANT pg_monitor): a failover may forget the last spends, and tickets open twice: set synchronous_standby_names, or run mayfly migrate --restored after a failover")
+		notes = append(notes, "every standby is asynchronous (or this role may not see: GRANT pg_monitor): a failover may forget the last spends, and tickets open twice: set synchronous_standby_names, or stop all replicas after a failover and run mayfly migrate --restored")
 	case connected > 0 && (commit == "local" || commit == "remote_write"):
 		notes = append(notes, "synchronous_commit is "+commit+": a commit does not wait until a standby has it on disk, and a failover may forget the last spends: set it to on")
 	}

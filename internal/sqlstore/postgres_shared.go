@@ -2,9 +2,9 @@ package sqlstore
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"strings"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -33,37 +33,55 @@ func (s *postgresDatabase) share() {
 }
 
 // together runs one statement for a batch, on its own and therefore committed when it
-// has answered. each is called for every row of its answer.
-func together(pool *pgxpool.Pool, query string, args []any, each func(*row)) error {
+// has answered. Its answer is the rows of the try that was committed, and of no other:
+// the server may send rows and then fail to commit.
+func together[R any](pool *pgxpool.Pool, readOnly bool, query string, args []any, read func(*row) R) ([]R, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
 	defer cancel()
-	_, err := retry(ctx, func() (struct{}, error) {
-		return struct{}{}, classifyPostgres(ask(ctx, pool, query, args, each))
+	answer, err := retry(ctx, func() (rows []R, err error) {
+		err = ask(ctx, pool, query, args, readOnly, func(r *row) { rows = append(rows, read(r)) })
+		return rows, classifyPostgres(err)
 	})
-	return err
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
 }
 
-func ask(ctx context.Context, pool *pgxpool.Pool, query string, args []any, each func(*row)) error {
+func ask(ctx context.Context, pool *pgxpool.Pool, query string, args []any, readOnly bool, each func(*row)) error {
 	c, err := pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer c.Release()
-	return (&conn{session: &postgresSession{ctx, c.Conn()}}).query(ctx, query, args, each)
+	err = (&conn{session: &postgresSession{ctx, c.Conn()}}).query(ctx, query, args, each)
+	if code(err) == readOnlyTransaction && !readOnly {
+		pool.Reset() // after a failover the connections lead to what is a standby now
+	}
+	if err != nil && readOnly && c.Conn().IsClosed() && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", errLost, err)
+	}
+	return err
 }
 
 // alone runs a batch that failed again, item by item, so that whoever cannot succeed
 // fails alone. It does so only where the server has said that nothing was done.
 func alone[T any](batch []T, err error, run func([]T) []error) []error {
 	errs := make([]error, len(batch))
-	var e *pgconn.PgError
-	if len(batch) == 1 || !errors.As(err, &e) {
+	if len(batch) == 1 || !ofOneRow(code(err)) {
 		return fill(errs, err)
 	}
 	for i := range batch {
 		errs[i] = run(batch[i : i+1])[0]
 	}
 	return errs
+}
+
+// ofOneRow: an error that some row of a batch may have made, and with which nothing is
+// committed: its data, a constraint, a lock. Of others (08P01 of a pooler, 40003 of
+// CockroachDB, 57P01) the commit may have happened, or all rows would fail alike.
+func ofOneRow(code string) bool {
+	return strings.HasPrefix(code, "22") || strings.HasPrefix(code, "23") || code == lockNotAvailable
 }
 
 // columns are the arrays of a statement's rows.

@@ -78,7 +78,8 @@ func newSchema(t testing.TB, server *url.URL) *url.URL {
 	u := *server
 	options := u.Query()
 	options.Set("search_path", name)
-	options.Set("pool_max_conns", "8") // many of these are open at once
+	options.Set("pool_max_conns", "8")    // many of these are open at once
+	options.Set("application_name", name) // by which a restore knows its own
 	u.RawQuery = options.Encode()
 	return &u
 }

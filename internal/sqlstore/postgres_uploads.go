@@ -71,9 +71,12 @@ func (s *postgresDatabase) addAll(batch []*adding) []error {
 			t.add(ticket, a.ID)
 		}
 	}
-	err := together(s.writes, addBlobs, append(c.arguments(), t.arguments()...), func(r *row) { batch[r.int()].added = true })
+	added, err := together(s.writes, false, addBlobs, append(c.arguments(), t.arguments()...), (*row).int)
 	if err != nil {
 		return alone(batch, err, s.addAll)
+	}
+	for _, i := range added {
+		batch[i].added = true
 	}
 	return make([]error, len(batch))
 }

@@ -22,8 +22,8 @@ const restoreMargin = 24 * time.Hour
 // Restored makes void what a backup brought back: each ticket that it has as ready may
 // have been spent, and each upload finished, after the backup was made (P2). What was
 // never opened becomes due at once; what was opened stays for whoever opened it. It
-// says how many blobs that were. No other process may have the database open. If it is
-// cut off, Open refuses the database until it was run to its end.
+// says how many blobs that were. No other process may have the database open; of
+// PostgreSQL the others' connections are ended, as far as that may be done. If it is cut off, Open refuses the database until it was run to its end.
 func Restored(ctx context.Context, cfg Config, now time.Time) (blobs int64, err error) {
 	l, err := locate(cfg.URL)
 	if err != nil {
@@ -31,6 +31,9 @@ func Restored(ctx context.Context, cfg Config, now time.Time) (blobs int64, err 
 	}
 	if _, _, err := l.migrate(ctx); err != nil {
 		return 0, err
+	}
+	if s, ok := l.(*postgresServer); ok {
+		s.restoring = true
 	}
 	db, err := l.open(ctx)
 	if err != nil {
@@ -45,6 +48,9 @@ func Restored(ctx context.Context, cfg Config, now time.Time) (blobs int64, err 
 	})
 	if err != nil {
 		return 0, fmt.Errorf("begin: %w", err)
+	}
+	if s, ok := db.(*postgresDatabase); ok {
+		s.endOthers(ctx)
 	}
 	var after uuid.UUID
 	for ctx.Err() == nil {
@@ -72,6 +78,11 @@ func Restored(ctx context.Context, cfg Config, now time.Time) (blobs int64, err 
 const (
 	someBlobs = `SELECT id FROM blobs WHERE id > $1 ORDER BY id LIMIT $2`
 
+	// Whatever any clock says: no ticket of the backup opens.
+	voidTickets = `UPDATE tickets SET state = 'revoked', revoked_at = $3 WHERE blob_id > $1 AND blob_id <= $2
+		AND (state = 'ready' OR state IN ('opened', 'delivered') AND
+			(SELECT b.unlimited FROM blobs b WHERE b.id = tickets.blob_id) = 1)`
+
 	// A deadline that is a day past has passed by every replica's clock.
 	voidBlobs = `UPDATE blobs SET ready = 0,
 		upload_until = CASE WHEN upload_until < $4 THEN upload_until ELSE $4 END,
@@ -87,6 +98,9 @@ func makeVoid(c *conn, after uuid.UUID, now time.Time) (last uuid.UUID, changed 
 	if err != nil || last == after {
 		return after, 0, err
 	}
+	if _, err := c.exec(voidTickets, after[:], last[:], micros(now)); err != nil {
+		return after, 0, err
+	}
 	changed, err = c.exec(voidBlobs, after[:], last[:], micros(now), micros(now.Add(-restoreMargin)))
 	return last, changed, err
 }
@@ -99,7 +113,11 @@ func (s *Store) checkRestored(ctx context.Context) error {
 		return err
 	})
 	if err == nil && unfinished {
-		err = fmt.Errorf("%w: run mayfly migrate --restored again, to its end", ErrRestoring)
+		err = errRestoring()
 	}
 	return err
+}
+
+func errRestoring() error {
+	return fmt.Errorf("%w: run mayfly migrate --restored again, to its end", ErrRestoring)
 }

@@ -25,6 +25,7 @@ func blobOf(c *conn, tenant string, id uuid.UUID, lock string) (b tickets.Blob, 
 func (s *Store) Blob(ctx context.Context, tenant string, id uuid.UUID, limit int) (b tickets.Blob, ts []tickets.Ticket, err error) {
 	err = s.readLong(ctx, func(c *conn) error { // up to limit tickets
 		return c.snapshot(func() error {
+			ts = nil
 			if b, err = blobOf(c, tenant, id, ""); err != nil {
 				return err
 			}

@@ -14,7 +14,7 @@ var _ expiry.Turns = (*Store)(nil)
 const (
 	takeTurn = `INSERT INTO turns (job, holder, until, done) VALUES ($1, $2, $3, 0)
 		ON CONFLICT (job) DO UPDATE SET holder = excluded.holder, until = excluded.until, done = 0
-		WHERE turns.until <= $4 OR turns.holder = excluded.holder`
+		WHERE turns.until <= $4 OR turns.until > $5 OR turns.holder = excluded.holder`
 
 	endTurn = `UPDATE turns SET until = $3, done = 1 WHERE job = $1 AND holder = $2`
 )
@@ -22,7 +22,7 @@ const (
 // TakeTurn implements expiry.Turns.
 func (s *Store) TakeTurn(ctx context.Context, job string, holder uuid.UUID, now, until time.Time) (taken bool, held expiry.HeldTurn, err error) {
 	err = s.write(ctx, 1, func(c *conn) error {
-		n, err := c.exec(takeTurn, job, holder[:], micros(until), micros(now))
+		n, err := c.exec(takeTurn, job, holder[:], micros(until), micros(now), micros(until.Add(until.Sub(now))))
 		taken, held = n == 1, expiry.HeldTurn{}
 		if err != nil || taken {
 			return err

@@ -46,6 +46,11 @@ func oneAtATime(t *testing.T, db Database) {
 	check(t, other.EndTurn(t.Context(), "sweep", b, rest))
 	take(db, "sweep", a, longer, rest, false, expiry.HeldTurn{Until: rest, Done: true})
 	take(db, "sweep", a, rest, longer, true, none)
+
+	// A holder whose clock was a year ahead, and who died, keeps nobody waiting.
+	ahead := rest.AddDate(1, 0, 0)
+	take(other, "sweep", b, ahead, ahead.Add(time.Minute), true, none)
+	take(db, "sweep", a, rest, rest.Add(time.Minute), true, none)
 }
 
 func raceTurns(t *testing.T, db Database) {
