@@ -15,4 +15,8 @@
 //  5. Of each job at most one pass runs at a time in a process; a panic in one is
 //     caught and counted, and the next tick tries again. Several processes may
 //     run passes at once: they divide the work by leases.
+//  6. No change of a policy makes a stored blob live longer, or moves what is being
+//     deleted. It makes one live shorter only when that is asked for, and then it
+//     is on record with who asked; what was planned is carried out as planned or
+//     not at all.
 package expiry

@@ -61,6 +61,9 @@ func (s *Sweep) checkBytes(ctx context.Context, rows []StoredBlob, r *SweepResul
 				continue // purged since the page was read
 			}
 			r.Missing++
+			if errors.Is(err, blobstore.ErrSize) {
+				r.Damaged++
+			}
 			if len(r.MissingBlobs) < maxMissing {
 				r.MissingBlobs = append(r.MissingBlobs, MissingBlob{StoredBlob: b, Err: err})
 			}

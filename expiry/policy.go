@@ -31,14 +31,20 @@ type Policy struct {
 
 const day = 24 * time.Hour
 
-// Builtin are the policies that every Mayfly has, the default one first.
-func Builtin() []Policy {
-	base := Policy{
+// newPolicy has what all builtin policies have in common.
+func newPolicy(name string) Policy {
+	return Policy{
+		Name:         name,
 		ResumeWindow: 15 * time.Minute,
 		UploadTTL:    day,
 		TombstoneTTL: 90 * day,
 		MaxSize:      2 << 30,
 	}
+}
+
+// Builtin are the policies that every Mayfly comes with, the default one first.
+func Builtin() []Policy {
+	base := newPolicy("")
 	viewOnce := base
 	viewOnce.Name, viewOnce.UnopenedTTL, viewOnce.ReportWindow = DefaultPolicy, 14*day, 72*time.Hour
 

@@ -77,6 +77,9 @@ type PurgeResult struct {
 	// Failed counts entries that were put off; Failures are the first ten of them.
 	Failed   int64
 	Failures []Failure
+	// Stages divides what failed by its stage: Failed and, under StageRecord, what is
+	// due again when the lease runs out.
+	Stages map[string]int64
 	// Unsigned counts blobs of which no receipt could be made although there is a
 	// Signer: their rows say what cannot be true. They are among Erased.
 	Unsigned int64
@@ -86,10 +89,20 @@ type PurgeResult struct {
 	More bool
 }
 
+// The stages of an entry's purge, as a Failure names them.
+const (
+	StageDelete     = "delete"     // the blob store did not delete the bytes
+	StageVerify     = "verify"     // it says that they are deleted, and does not show it
+	StageUnfinished = "unfinished" // an unfinished upload could not be removed
+	StageRecord     = "record"     // the bytes are gone, and the tombstone could not be written
+)
+
 // Failure is a blob that could not be deleted or checked.
 type Failure struct {
 	// ID of the blob; zero for a lone attempt and for an orphan.
 	ID uuid.UUID
+	// Stage that failed; empty in a sweep.
+	Stage string
 	// Err names the key, where there is one.
 	Err error
 }
@@ -171,14 +184,15 @@ func (p *Purge) erase(ctx context.Context, batch []Due, r *PurgeResult) (int, er
 	}
 	var gone, kept []Due
 	for i, d := range batch {
-		if doubts[i] == nil {
+		if doubts[i].Err == nil {
 			gone = append(gone, d)
 			continue
 		}
 		kept = append(kept, d)
 		r.Failed++
+		r.failedAt(doubts[i].Stage, 1)
 		if len(r.Failures) < maxFailures {
-			r.Failures = append(r.Failures, Failure{ID: d.ID, Err: doubts[i]})
+			r.Failures = append(r.Failures, doubts[i])
 		}
 	}
 	// Both are tried: neither half should wait out a lease because of the other.
@@ -190,10 +204,10 @@ func (p *Purge) erase(ctx context.Context, batch []Due, r *PurgeResult) (int, er
 }
 
 // deleteBytes deletes the bytes of the batch and looks whether they are gone. For
-// each entry it returns why its bytes may still exist, nil if they are seen to be
-// gone; deleted is when the store had acknowledged it, and down an error that concerns
-// no single key.
-func (p *Purge) deleteBytes(ctx context.Context, batch []Due) (doubts []error, deleted time.Time, down error) {
+// each entry it returns why its bytes may still exist, without an error if they are
+// seen to be gone; deleted is when the store had acknowledged it, and down an error
+// that concerns no single key.
+func (p *Purge) deleteBytes(ctx context.Context, batch []Due) (doubts []Failure, deleted time.Time, down error) {
 	ctx, cancel := context.WithTimeout(ctx, p.lease()/2)
 	defer cancel()
 
@@ -206,20 +220,20 @@ func (p *Purge) deleteBytes(ctx context.Context, batch []Due) (doubts []error, d
 		failed, down = byKey(p.Blobs.Delete(ctx, keys...))
 	}
 	deleted = p.now()
-	doubts = make([]error, len(batch))
+	doubts = make([]Failure, len(batch))
 	parallel(len(batch), func(i int) {
 		for _, key := range batch[i].Keys {
 			// A key whose deletion failed is not looked for: that it cannot be read
 			// now does not say that it stays away (blobstore, number 4).
-			doubt := cmp.Or(failed[key], down)
-			if doubt == nil {
-				doubt = p.absent(ctx, key)
+			stage, err := StageDelete, cmp.Or(failed[key], down)
+			if err == nil {
+				stage, err = StageVerify, p.absent(ctx, key)
 			}
-			if doubt == nil && batch[i].mayBeUnfinished() {
-				doubt = p.discardUnfinished(ctx, key)
+			if err == nil && batch[i].mayBeUnfinished() {
+				stage, err = StageUnfinished, p.discardUnfinished(ctx, key)
 			}
-			if doubt != nil {
-				doubts[i] = doubt
+			if err != nil {
+				doubts[i] = Failure{ID: batch[i].ID, Stage: stage, Err: err}
 				return
 			}
 		}
@@ -268,6 +282,9 @@ func (p *Purge) record(ctx context.Context, gone []Due, deleted time.Time, r *Pu
 	}
 	r.Unsigned += p.sign(gone, deleted)
 	if err := p.Queue.Erase(ctx, gone, deleted); err != nil {
+		if ctx.Err() == nil {
+			r.failedAt(StageRecord, len(gone))
+		}
 		return fmt.Errorf("record what was erased: %w", err)
 	}
 	if r.Reasons == nil {
@@ -279,6 +296,13 @@ func (p *Purge) record(ctx context.Context, gone []Due, deleted time.Time, r *Pu
 		r.Bytes += d.Size
 	}
 	return nil
+}
+
+func (r *PurgeResult) failedAt(stage string, n int) {
+	if r.Stages == nil {
+		r.Stages = make(map[string]int64)
+	}
+	r.Stages[stage] += int64(n)
 }
 
 // putOff gives every entry its own later time.

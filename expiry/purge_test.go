@@ -202,7 +202,7 @@ func TestPurgePutsOffWhatCannotBeDeleted(t *testing.T) {
 		return fmt.Errorf("delete: %w", errors.Join(errs...))
 	}}
 	r, err := p.Run(t.Context())
-	if err != nil || r.Erased != 6 || r.Failed != 6 || len(r.Failures) != 6 {
+	if err != nil || r.Erased != 6 || r.Failed != 6 || len(r.Failures) != 6 || r.Stages[expiry.StageDelete] != 6 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	for _, f := range r.Failures {
@@ -253,7 +253,7 @@ func TestPurgeVerifies(t *testing.T) {
 			p := w.purge()
 			p.Blobs = s
 			r, err := p.Run(t.Context())
-			if err != nil || r.Erased != 0 || r.Failed != 1 || row.state != "purging" {
+			if err != nil || r.Erased != 0 || r.Failed != 1 || r.Stages[expiry.StageVerify] != 1 || r.Failures[0].Stage != expiry.StageVerify || row.state != "purging" {
 				t.Errorf("%+v, %v: %s", r, err, row.state)
 			}
 			if err := r.Failures[0].Err; !errors.Is(err, expiry.ErrRemains) && !errors.Is(err, errFault) {

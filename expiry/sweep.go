@@ -85,6 +85,8 @@ type SweepResult struct {
 	// broken promise (P1), hence an alarm. MissingBlobs are the first hundred.
 	Missing      int64
 	MissingBlobs []MissingBlob
+	// Damaged of the Missing are there, but not of their size.
+	Damaged int64
 
 	// Failed counts what could not be removed or checked; Failures are the first
 	// ten of them.

@@ -452,7 +452,7 @@ func TestSweepReportsRowsWithoutBytes(t *testing.T) {
 		return nil
 	}
 	r, err := s.Run(t.Context())
-	if err != nil || r.Missing != 2 || r.Failed != 1 || r.Failures[0].ID != damaged.ID {
+	if err != nil || r.Missing != 2 || r.Damaged != 1 || r.Failed != 1 || r.Failures[0].ID != damaged.ID {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	for _, m := range r.MissingBlobs {

@@ -42,7 +42,8 @@ type Store interface {
 	DropAttempt(ctx context.Context, id uuid.UUID, key blobstore.Key) error
 
 	// Commit turns pending into stored, in one transaction with the end of its
-	// attempt, and sets ExpiresAt and PurgeAt to expires. ErrAlreadyStored if
+	// attempt, and sets ExpiresAt and PurgeAt to expires, or to what the blob's terms
+	// allow if these became shorter while its bytes arrived. ErrAlreadyStored if
 	// another attempt was faster, ErrTooLate if the blob is no longer pending for
 	// another reason or its UploadUntil is not after now; the attempt then remains.
 	Commit(ctx context.Context, c Commit) error

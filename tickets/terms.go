@@ -3,7 +3,8 @@ package tickets
 import "time"
 
 // Terms are the rules of one policy as a blob needs them. They are resolved at
-// upload and stored with the blob: a later change of the policy does not reach it.
+// upload and stored with the blob: a later change of the policy reaches it only where
+// an operator asks for that, and only to make it shorter.
 type Terms struct {
 	// Policy is the name that the terms have.
 	Policy string

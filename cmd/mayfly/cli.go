@@ -24,6 +24,7 @@ type cli struct {
 	Send    sendCmd    `cmd:"" help:"Encrypt a file, upload it and print one link per recipient."`
 	Open    openCmd    `cmd:"" help:"Open a link: download, verify and decrypt, once."`
 	Key     keyCmd     `cmd:"" help:"Create, list and revoke API keys."`
+	Policy  policyCmd  `cmd:"" help:"See, plan and change how long blobs are kept."`
 	Purge   purgeCmd   `cmd:"" help:"Delete what is due, now."`
 	Sweep   sweepCmd   `cmd:"" help:"Remove what has no owner: bytes without a row, unfinished uploads."`
 	Doctor  doctorCmd  `cmd:"" help:"Look whether database and blob store can keep the promises, and say how to mend what cannot."`

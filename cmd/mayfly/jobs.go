@@ -12,22 +12,28 @@ import (
 
 // The jobs by their names, in logs and metrics.
 const (
-	purgeJob = "purge"
-	sweepJob = "sweep"
+	purgeJob  = "purge"
+	sweepJob  = "sweep"
+	policyJob = "policies"
 )
 
-// schedule is the purge and the sweep at their times, counted and logged.
+// policySpec is when changes of policies are looked for that stored blobs have still to
+// follow: there are any only after a server died, or if it takes longer than its caller waits.
+const policySpec = "@every 1m"
+
+// schedule is the jobs at their times, counted and logged.
 func (s *service) schedule(purgeSpec, sweepSpec string) (*expiry.Schedule, error) {
 	return expiry.NewSchedule(s.observe,
 		expiry.Job{Name: purgeJob, Spec: purgeSpec, Run: s.runPurge},
 		expiry.Job{Name: sweepJob, Spec: sweepSpec, Run: s.runSweep},
+		expiry.Job{Name: policyJob, Spec: policySpec, Run: s.finishPolicies},
 	)
 }
 
 func (s *service) runPurge(ctx context.Context) error {
 	r, err := s.purge.Run(ctx)
 	s.metrics.Purge(metrics.PurgePass{
-		Erased: r.Reasons, Failed: r.Failed,
+		Erased: r.Reasons, Failed: r.Stages, Unsigned: r.Unsigned,
 		Braked: errors.Is(err, expiry.ErrBrake), Stopped: errors.Is(err, expiry.ErrStopped),
 	}, endOf(err))
 	if r.Erased+r.Failed+r.Forgotten > 0 {
@@ -43,13 +49,25 @@ func (s *service) runPurge(ctx context.Context) error {
 // runSweep is this replica's, when it is its turn: one lists the store for all. The
 // purge needs no such thing, as what is due is divided among all who ask for it.
 func (s *service) runSweep(ctx context.Context) error {
-	return s.sweepTurn.Run(ctx, s.sweepOnce)
+	mine := false
+	err := s.sweepTurn.Run(ctx, func(ctx context.Context) error {
+		mine = true
+		return s.sweepOnce(ctx)
+	})
+	if err == nil && !mine {
+		s.metrics.SweptElsewhere()
+	}
+	return err
 }
 
 func (s *service) sweepOnce(ctx context.Context) error {
-	r, err := s.sweep.Run(ctx)
+	sweep, err := newSweep(ctx, s.policies, s.db, s.blobs)
+	if err != nil {
+		return err
+	}
+	r, err := sweep.Run(ctx)
 	s.metrics.Sweep(metrics.SweepPass{
-		Orphans: r.Orphans, Stale: r.Stale, Missing: r.Missing,
+		Orphans: r.Orphans, Stale: r.Stale, Missing: r.Missing - r.Damaged, Damaged: r.Damaged,
 		Deleted: r.Deleted, Discarded: r.Discarded, Failed: r.Failed, Braked: r.Braked,
 	}, endOf(err))
 	if r.Orphans+r.Stale+r.Failed > 0 {
@@ -63,9 +81,23 @@ func (s *service) sweepOnce(ctx context.Context) error {
 	return err
 }
 
+// finishPolicies lets stored blobs follow the changes that are not finished. Replicas
+// need no turn at it: they take a page each.
+func (s *service) finishPolicies(ctx context.Context) error {
+	changes, err := s.policies.Finish(ctx)
+	for _, c := range changes {
+		s.log.Info("stored blobs follow a policy", "policy", c.Name, "blobs", c.Blobs, "bytes", c.Bytes, "finished", !c.FinishedAt.IsZero())
+	}
+	return err
+}
+
 func (s *service) warn(job string, failures []expiry.Failure) {
 	for _, f := range failures {
-		s.log.Warn(job+" put off", "blob", f.ID, "error", f.Err)
+		of := []any{"blob", f.ID}
+		if f.Stage != "" {
+			of = append(of, "stage", f.Stage)
+		}
+		s.log.Warn(job+" put off", append(of, "error", f.Err)...)
 	}
 }
 

@@ -20,7 +20,7 @@ type keyCmd struct {
 type keyCreateCmd struct {
 	databaseFlag `embed:""`
 	Role         string `required:"" enum:"backend,moderator,ops" placeholder:"ROLE" help:"What the key may do: backend (upload, tickets, unsend), moderator, ops."`
-	Tenant       string `required:"" placeholder:"NAME" help:"Whose blobs it sees: one messaging backend."`
+	Tenant       string `required:"" placeholder:"NAME" help:"Whose blobs it sees: one messaging backend. With --role ops, '*' is the operator of the installation, whose policies hold for all tenants."`
 }
 
 func (c *keyCreateCmd) Run(ctx context.Context, t terminal) error {

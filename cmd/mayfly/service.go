@@ -19,11 +19,11 @@ import (
 
 // service is Mayfly's parts, put together: what serve runs and demo shows.
 type service struct {
-	db      *sqlstore.Store
-	blobs   closingStore
-	tickets *tickets.Service
-	purge   *expiry.Purge
-	sweep   *expiry.Sweep
+	db       *sqlstore.Store
+	blobs    closingStore
+	tickets  *tickets.Service
+	policies *expiry.Policies
+	purge    *expiry.Purge
 	// sweepTurn divides the sweeps among replicas.
 	sweepTurn *expiry.Turn
 	metrics   *metrics.Metrics
@@ -52,10 +52,12 @@ func openService(ctx context.Context, stores storeFlags, log *slog.Logger, now f
 	for _, w := range db.Warnings() {
 		log.Warn("database: " + w)
 	}
-	s.tickets = &tickets.Service{Store: db, Blobs: blobs, Policies: builtinPolicies, Now: now}
-	s.purge, s.sweep = newPurge(db, blobs, now), newSweep(db, blobs, now)
+	s.policies = &expiry.Policies{Store: db, Now: now}
+	s.tickets = &tickets.Service{Store: db, Blobs: blobs, Policies: s.termsOf, Now: now}
+	s.purge = newPurge(db, blobs, now)
 	s.sweepTurn = &expiry.Turn{Turns: db, Job: sweepJob, Holder: uuid.New(), Now: now}
-	s.api = &api.Server{Tickets: s.tickets, Keys: db, Ready: s.ready, Log: log, Metrics: s.metrics}
+	s.api = &api.Server{Tickets: s.tickets, Policies: s.policies, Keys: db, Ready: s.ready, Log: log, Metrics: s.metrics}
+	s.api.Purge = s.purge
 	s.metrics.Backlog(s.backlog)
 	return s, nil
 }
@@ -64,22 +66,24 @@ func newPurge(db *sqlstore.Store, blobs closingStore, now func() time.Time) *exp
 	return &expiry.Purge{Queue: db, Blobs: blobs, Now: now}
 }
 
-func newSweep(db *sqlstore.Store, blobs closingStore, now func() time.Time) *expiry.Sweep {
-	return &expiry.Sweep{Queue: db, Blobs: blobs, Now: now, MinAge: expiry.SweepAge(expiry.Builtin())}
+// newSweep is for one pass: the next one may be after a policy that has changed.
+func newSweep(ctx context.Context, policies *expiry.Policies, db *sqlstore.Store, blobs closingStore) (*expiry.Sweep, error) {
+	age, err := policies.SweepAge(ctx)
+	return &expiry.Sweep{Queue: db, Blobs: blobs, Now: policies.Now, MinAge: age}, err
 }
 
 func (s *service) close() error {
 	return errors.Join(s.blobs.Close(), s.db.Close())
 }
 
-// builtinPolicies are the terms of the policies that a sender may name.
-func builtinPolicies(_ context.Context, _, name string) (tickets.Terms, bool, error) {
-	p, ok := expiry.ForSender(expiry.Builtin(), name)
+// termsOf are the terms of a policy that a tenant's sender may name.
+func (s *service) termsOf(ctx context.Context, tenant, name string) (tickets.Terms, bool, error) {
+	p, ok, err := s.policies.ForSender(ctx, tenant, name)
 	return tickets.Terms{
 		Policy: p.Name, Unlimited: p.Unlimited, SharedTicket: p.SharedTicket,
 		UnopenedTTL: p.UnopenedTTL, ReportWindow: p.ReportWindow, ResumeWindow: p.ResumeWindow,
 		UploadTTL: p.UploadTTL, TombstoneTTL: p.TombstoneTTL, MaxSize: p.MaxSize,
-	}, ok, nil
+	}, ok, err
 }
 
 // ready says why the service cannot do its work now.

@@ -21,7 +21,10 @@ func (c *sweepCmd) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer closeStores()
-	s := newSweep(db, blobs, nil)
+	s, err := newSweep(ctx, &expiry.Policies{Store: db}, db, blobs)
+	if err != nil {
+		return err
+	}
 	s.DryRun, s.Force = c.DryRun, c.Force
 	r, err := s.Run(ctx)
 	if printErr := c.print(t, r); err == nil {

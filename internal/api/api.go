@@ -14,6 +14,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
+	"mayfly/expiry"
 	"mayfly/internal/keys"
 	"mayfly/internal/metrics"
 	"mayfly/internal/openapi"
@@ -31,6 +32,11 @@ type Keys interface {
 type Server struct {
 	Tickets *tickets.Service
 	Keys    Keys
+	// Policies are for the calls about them, which answer unavailable if it is nil.
+	Policies *expiry.Policies
+	// Purge is for the call that runs it, which answers unavailable if it is nil. Each
+	// call works on a copy, within bounds of its own.
+	Purge *expiry.Purge
 	// Ready says why the service cannot do its work, nil if it can, for /readyz. It
 	// is asked once a second at the most. Nil: it always can.
 	Ready func(context.Context) error

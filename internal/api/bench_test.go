@@ -78,8 +78,7 @@ func benchServer(b *testing.B, size int64) (h http.Handler, s *Server, path stri
 			Store: openStore{blob: tickets.Blob{
 				ID: uuid.New(), State: tickets.BlobStored, Size: size, SHA256: &blobstore.Digest{1}, ExpiresAt: time.Now().Add(time.Hour),
 			}},
-			Blobs:    oneFile{path: path, size: size},
-			Policies: builtin,
+			Blobs: oneFile{path: path, size: size},
 		},
 		Keys: anyKey{}, Metrics: metrics.New(), Log: slog.New(slog.NewTextHandler(log, nil)),
 		Limits: Limits{PerAddress: 1 << 30, PerToken: 1 << 30, FailuresPerAddress: 1 << 30},

@@ -1,5 +1,5 @@
 // Package api is the HTTP side of the server, and the only place that knows HTTP.
-// Below it is package tickets; beside it the generated router, types and strict
+// Below it are the packages tickets and expiry; beside it the generated router, types and strict
 // handlers of package openapi, whose types do not leave here.
 //
 // What holds:

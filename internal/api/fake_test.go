@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"mayfly/blobstore"
+	"mayfly/expiry"
 	"mayfly/internal/keys"
 	"mayfly/tickets"
 )
@@ -21,9 +22,10 @@ func (noKeys) FindKey(context.Context, uuid.UUID, tickets.Hash) (keys.Key, error
 
 func newService() *tickets.Service { return &tickets.Service{} }
 
-// faultyRows is a tickets.Store that fails where a test wants it.
+// faultyRows are stores that fail where a test wants it.
 type faultyRows struct {
 	tickets.Store
+	expiry.PolicyStore
 	mu   sync.Mutex
 	rule func(method string) error
 }
@@ -47,6 +49,13 @@ func (f *faultyRows) ask(method string) error {
 		return nil
 	}
 	return f.rule(method)
+}
+
+func (f *faultyRows) Policies(ctx context.Context, tenant string) ([]expiry.StoredPolicy, error) {
+	if err := f.ask("Policies"); err != nil {
+		return nil, err
+	}
+	return f.PolicyStore.Policies(ctx, tenant)
 }
 
 func (f *faultyRows) FindTicket(ctx context.Context, id uuid.UUID, h tickets.Hash) (tickets.Ticket, tickets.Blob, error) {

@@ -28,8 +28,9 @@ type operation struct {
 	roles []keys.Role
 	// query parameters by name; nil where any are passed over.
 	query map[string]*openapi3.Parameter
-	// ids are the path parameters; all are UUIDs.
-	ids []string
+	// ids are the path parameters that are UUIDs; names are the others, by their schemas.
+	ids   []string
+	names map[string]*openapi3.Schema
 	// json is the schema of a JSON body, nil if the call takes none. bytes: it takes
 	// an octet-stream.
 	json  *openapi3.Schema
@@ -106,10 +107,14 @@ func (o *operation) read(spec *openapi3.Operation, params openapi3.Parameters) e
 		case openapi3.ParameterInQuery:
 			o.query[p.Value.Name] = p.Value
 		case openapi3.ParameterInPath:
-			if p.Value.Schema.Value.Format != "uuid" {
-				return fmt.Errorf("path parameter %q is not a UUID", p.Value.Name)
+			switch schema := p.Value.Schema.Value; {
+			case schema.Format == "uuid":
+				o.ids = append(o.ids, p.Value.Name)
+			case schema.Pattern != "":
+				o.names = map[string]*openapi3.Schema{p.Value.Name: schema}
+			default:
+				return fmt.Errorf("path parameter %q is no UUID and has no pattern", p.Value.Name)
 			}
-			o.ids = append(o.ids, p.Value.Name)
 		}
 	}
 	if spec.RequestBody == nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mayfly/blobstore"
+	"mayfly/expiry"
 	"mayfly/internal/keys"
 	"mayfly/internal/metrics"
 	"mayfly/internal/openapi"
@@ -37,6 +38,7 @@ var problems = [...]problem{
 
 	{as[*violations](), 400, "invalid_request", "The request is malformed.", 0},
 	{as[*tickets.FieldError](), 400, "invalid_request", "The request is malformed.", 0},
+	{as[*expiry.PolicyFieldError](), 400, "invalid_request", "The request is malformed.", 0},
 
 	{is(errTokenRequired), 401, "token_required", "The call needs a token.", 0},
 	{is(tickets.ErrToken), 401, "malformed_token", "The token is malformed.", 0},
@@ -48,6 +50,13 @@ var problems = [...]problem{
 	{is(tickets.ErrUnknownBlob), 404, "unknown_blob", "There is no such blob.", 0},
 	{is(tickets.ErrUnknownTicket), 404, "unknown_ticket", "There is no such ticket.", 0},
 	{is(tickets.ErrUnknownGrant), 404, "unknown_grant", "There is no such upload grant.", 0},
+	{is(expiry.ErrUnknownPolicy), 404, "unknown_policy", "There is no such policy.", 0},
+	{is(expiry.ErrOnlyPolicy), 409, "policy_needed", "Blobs may name this policy.", 0},
+	{is(expiry.ErrPolicyChanging), 409, "policy_changing", "Stored blobs still follow the last change of this policy.", 0},
+	{is(expiry.ErrPlanDrifted), 409, "plan_drifted", "The plan does not hold any more.", 0},
+	{is(expiry.ErrTooManyPolicies), 409, "too_many_policies", "There are too many policies.", 0},
+	{is(expiry.ErrBrake), 409, "purge_braked", "Too much is due at once.", 0},
+	{is(expiry.ErrStopped), 409, "deletion_stopped", "Deletion is stopped.", 0},
 	{is(tickets.ErrAlreadyStored), 409, "already_stored", "The blob is stored already.", 0},
 	{is(tickets.ErrNotUploaded), 409, "not_uploaded", "The blob is not uploaded yet.", 5},
 	{is(tickets.ErrNotOpened), 409, "not_opened", "The ticket is not opened.", 0},

@@ -48,12 +48,15 @@ func (e *endpoints) validate(c *call, r *http.Request) error {
 		}
 	}
 	hasQuery := r.URL.RawQuery != "" && op.query != nil
-	if c.mediaType != mediaJSON && len(op.ids) == 0 && !hasQuery {
+	if c.mediaType != mediaJSON && len(op.ids) == 0 && len(op.names) == 0 && !hasQuery {
 		return nil // the way of every open
 	}
 	var found violations
 	if len(op.ids) > 0 {
 		found.ids(op, r)
+	}
+	for name, schema := range op.names {
+		found.schema(schema.VisitJSON(chi.URLParam(r, name), openapi3.VisitAsRequest()), func([]string) string { return name })
 	}
 	if hasQuery {
 		found.query(c, r)
@@ -147,7 +150,7 @@ func (v *violations) query(c *call, r *http.Request) {
 		case !known:
 			v.add(field, "is not a parameter of this call")
 			continue
-		case c.mediaType == mediaJSON:
+		case c.mediaType == mediaJSON && c.op.bytes:
 			v.add(field, "goes with "+mediaBytes+" only; here it belongs into the JSON body")
 			continue
 		case len(values[name]) > 1 && !param.Schema.Value.Type.Is(openapi3.TypeArray):
@@ -160,11 +163,19 @@ func (v *violations) query(c *call, r *http.Request) {
 		}
 		inner := errors.Unwrap(err)
 		if _, ok := errors.AsType[*openapi3filter.ParseError](inner); ok {
-			v.add(field, "must be a whole number") // the one type that has to be parsed
+			v.add(field, parsed(param.Schema.Value))
 			continue
 		}
 		v.schema(inner, func(path []string) string { return "query " + bodyField(append([]string{name}, path...)) })
 	}
+}
+
+// parsed says what a text must be that could not be parsed.
+func parsed(schema *openapi3.Schema) string {
+	if schema.Type.Is(openapi3.TypeBoolean) {
+		return "must be true or false"
+	}
+	return "must be a whole number"
 }
 
 // readJSON reads and decodes the body, and leaves it to the generated code both as

@@ -10,6 +10,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"mayfly/expiry"
 	"mayfly/internal/openapi"
 	"mayfly/tickets"
 )
@@ -63,6 +64,8 @@ func fieldProblems(c *call, err error) []openapi.FieldProblem {
 			field = "query " + strings.Replace(field, "recipients", "recipient", 1)
 		}
 		return []openapi.FieldProblem{{Field: field, Problem: e.Problem}}
+	case *expiry.PolicyFieldError:
+		return []openapi.FieldProblem{{Field: e.Field, Problem: e.Problem}}
 	case interface{ Unwrap() []error }:
 		var all []openapi.FieldProblem
 		for _, err := range e.Unwrap() {

@@ -63,10 +63,11 @@ func newWorld(t *testing.T, options ...option) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, db: db, rows: &faultyRows{Store: db}, blobs: &blobstoretest.Faulty{Store: files}, log: newSyncBuffer(), ahead: new(atomic.Int64)}
-	w.svc = &tickets.Service{Store: w.rows, Blobs: w.blobs, Policies: builtin, Now: w.now}
+	w := &world{T: t, db: db, rows: &faultyRows{Store: db, PolicyStore: db}, blobs: &blobstoretest.Faulty{Store: files}, log: newSyncBuffer(), ahead: new(atomic.Int64)}
+	policies := &expiry.Policies{Store: w.rows, Now: w.now}
+	w.svc = &tickets.Service{Store: w.rows, Blobs: w.blobs, Policies: termsOf(policies), Now: w.now}
 	w.api = &Server{
-		Tickets: w.svc, Keys: db, Metrics: metrics.New(),
+		Tickets: w.svc, Policies: policies, Keys: db, Metrics: metrics.New(),
 		Log:    slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Limits: Limits{PerAddress: -1, PerToken: -1, FailuresPerAddress: -1},
 	}
@@ -125,13 +126,15 @@ func (w *world) newKey(role keys.Role, tenant string) string {
 	return token.Reveal()
 }
 
-func builtin(_ context.Context, _, name string) (tickets.Terms, bool, error) {
-	p, ok := expiry.ForSender(expiry.Builtin(), name)
-	return tickets.Terms{
-		Policy: p.Name, Unlimited: p.Unlimited, SharedTicket: p.SharedTicket, UnopenedTTL: p.UnopenedTTL,
-		ReportWindow: p.ReportWindow, ResumeWindow: p.ResumeWindow, UploadTTL: p.UploadTTL,
-		TombstoneTTL: p.TombstoneTTL, MaxSize: p.MaxSize,
-	}, ok, nil
+func termsOf(policies *expiry.Policies) func(context.Context, string, string) (tickets.Terms, bool, error) {
+	return func(ctx context.Context, tenant, name string) (tickets.Terms, bool, error) {
+		p, ok, err := policies.ForSender(ctx, tenant, name)
+		return tickets.Terms{
+			Policy: p.Name, Unlimited: p.Unlimited, SharedTicket: p.SharedTicket, UnopenedTTL: p.UnopenedTTL,
+			ReportWindow: p.ReportWindow, ResumeWindow: p.ResumeWindow, UploadTTL: p.UploadTTL,
+			TombstoneTTL: p.TombstoneTTL, MaxSize: p.MaxSize,
+		}, ok, err
+	}
 }
 
 // with changes a request before it is sent.

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -205,7 +206,7 @@ func (c *Client) call(ctx context.Context, b bounds, want int, out any, send fun
 		return err
 	}
 	_, err = retry(ctx, c, b, func() (struct{}, error) {
-		ctx, cancel := context.WithTimeoutCause(ctx, c.stall(), ErrStalled)
+		ctx, cancel := context.WithTimeoutCause(ctx, cmp.Or(b.stall, c.stall()), ErrStalled)
 		defer cancel()
 		resp, err := send(ctx, api)
 		if err != nil {

@@ -16,6 +16,8 @@ type bounds struct {
 	tries uint
 	// elapsed is the longest time that all tries and waits may take; 0 is no bound.
 	elapsed time.Duration
+	// stall is how long a single try may take; 0 is Client.Stall.
+	stall time.Duration
 }
 
 var (

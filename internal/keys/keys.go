@@ -22,7 +22,7 @@ type Role string
 const (
 	RoleBackend   Role = "backend"   // uploads, tickets, unsend
 	RoleModerator Role = "moderator" // reported media
-	RoleOps       Role = "ops"       // retention, audit
+	RoleOps       Role = "ops"       // retention, audit; of one tenant or of EveryTenant
 )
 
 // ErrUnknown is returned for a key that does not exist.
@@ -54,6 +54,10 @@ type Store interface {
 
 var tenantName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
+// EveryTenant in place of a tenant is the operator of the installation, who may see and
+// change what holds for all tenants. Only keys of role ops belong to it.
+const EveryTenant = "*"
+
 // New makes a key and its token, which is kept nowhere. It is good once a Store has
 // the key.
 func New(role Role, tenant string, now time.Time) (Key, tickets.Token, error) {
@@ -62,7 +66,10 @@ func New(role Role, tenant string, now time.Time) (Key, tickets.Token, error) {
 	default:
 		return Key{}, tickets.Token{}, fmt.Errorf("role %q is none of %s, %s, %s", role, RoleBackend, RoleModerator, RoleOps)
 	}
-	if !tenantName.MatchString(tenant) {
+	if tenant == EveryTenant && role != RoleOps {
+		return Key{}, tickets.Token{}, fmt.Errorf("tenant %q is the operator of the installation: it goes with role %s only", tenant, RoleOps)
+	}
+	if tenant != EveryTenant && !tenantName.MatchString(tenant) {
 		return Key{}, tickets.Token{}, fmt.Errorf("tenant %q: 1 to 63 of a-z, 0-9, dot, dash and underscore, beginning with a letter or digit", tenant)
 	}
 	id, err := uuid.NewV7()

@@ -23,6 +23,13 @@ func TestNew(t *testing.T) {
 	}
 }
 
+func TestNewOperator(t *testing.T) {
+	t.Parallel()
+	if k, _, err := New(RoleOps, EveryTenant, time.Now()); err != nil || k.Tenant != "*" {
+		t.Fatal(k, err)
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -30,7 +37,7 @@ func TestNewRefuses(t *testing.T) {
 		tenant string
 	}{
 		{"king", "acme"}, {"", "acme"}, {RoleOps, ""}, {RoleOps, "Acme"}, {RoleOps, "-acme"}, {RoleOps, "a b"},
-		{RoleOps, "acme\n"}, {RoleOps, strings.Repeat("a", 64)},
+		{RoleBackend, EveryTenant}, {RoleModerator, EveryTenant}, {RoleOps, "**"}, {RoleOps, "acme\n"}, {RoleOps, strings.Repeat("a", 64)},
 	} {
 		if _, token, err := New(c.role, c.tenant, time.Now()); err == nil || token != (tickets.Token{}) {
 			t.Errorf("role %q, tenant %q: %v", c.role, c.tenant, err)

@@ -31,7 +31,8 @@ var (
 		"digest_mismatch", "body_timeout", "unavailable", "insufficient_storage", "internal",
 	}
 	purgeReasons = []string{"unopened", "opened", "unsent", "not_uploaded"}
-	jobs         = []string{"purge", "sweep"}
+	purgeStages  = []string{"delete", "verify", "unfinished", "record"}
+	jobs         = []string{"purge", "sweep", "policies"}
 )
 
 // Metrics counts what Mayfly does. Make it with New. All methods may be called at
@@ -79,7 +80,8 @@ func New() *Metrics {
 
 	m.purge = m.newPurge()
 	m.sweep = m.newSweep()
-	m.panics = m.closed("mayfly_job_panics_total", "Panics of background jobs that were caught.", "job", jobs)
+	// Prometheus has a label "job" of its own, and would rename ours.
+	m.panics = m.closed("mayfly_job_panics_total", "Panics of background jobs that were caught.", "name", jobs)
 	return m
 }
 

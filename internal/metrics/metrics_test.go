@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mayfly/expiry"
 )
 
 // values are Mayfly's series with their values; of a histogram its count.
@@ -71,14 +73,15 @@ func TestLabelsAreClosed(t *testing.T) {
 	m.Open("tenant acme")
 	m.Upload("mft_secret")
 	m.JobPanic("whatever")
-	m.Purge(PurgePass{Erased: map[string]int64{"because": 2}}, time.Time{})
+	m.Purge(PurgePass{Erased: map[string]int64{"because": 2}, Failed: map[string]int64{"secret": 3}}, time.Time{})
 	m.Route("GET /x").Observe(99, time.Second)
 	m.Route("GET /x").Observe(100_000, time.Second)
 	expect(t, m, map[string]float64{
 		`mayfly_opens_total{outcome="other"}`:                   1,
 		`mayfly_uploads_total{outcome="other"}`:                 1,
-		`mayfly_job_panics_total{job="other"}`:                  1,
+		`mayfly_job_panics_total{name="other"}`:                 1,
 		`mayfly_purged_blobs_total{reason="other"}`:             2,
+		`mayfly_purge_failures_total{stage="other"}`:            3,
 		`mayfly_http_requests_total{code="500",route="GET /x"}`: 2,
 		`mayfly_http_request_duration_seconds{route="GET /x"}`:  2,
 	})
@@ -94,12 +97,14 @@ func TestPurge(t *testing.T) {
 	m := New()
 	at := time.Unix(1000, 500_000_000)
 	m.Purge(PurgePass{Erased: map[string]int64{"unopened": 3, "unsent": 1}}, at)
-	m.Purge(PurgePass{Erased: map[string]int64{"unopened": 1}, Failed: 2}, at.Add(time.Hour))
+	m.Purge(PurgePass{Erased: map[string]int64{"unopened": 1}, Failed: map[string]int64{expiry.StageVerify: 2}, Unsigned: 1}, at.Add(time.Hour))
 	m.Purge(PurgePass{}, time.Time{}) // failed as a whole
 	expect(t, m, map[string]float64{
 		`mayfly_purged_blobs_total{reason="unopened"}`: 4,
 		`mayfly_purged_blobs_total{reason="unsent"}`:   1,
-		`mayfly_purge_failures_total`:                  2,
+		`mayfly_purge_failures_total{stage="verify"}`:  2,
+		`mayfly_purge_failures_total{stage="delete"}`:  0,
+		`mayfly_purge_unsigned_total`:                  1,
 		`mayfly_purge_last_success_timestamp_seconds`:  1000.5,
 		`mayfly_purge_braked`:                          0,
 		`mayfly_deletion_stopped`:                      0,
@@ -110,15 +115,33 @@ func TestPurge(t *testing.T) {
 	expect(t, m, map[string]float64{`mayfly_purge_braked`: 0, `mayfly_deletion_stopped`: 1})
 }
 
+// The purge's words and those of this package are the same.
+func TestPurgeStages(t *testing.T) {
+	t.Parallel()
+	m := New()
+	stages := []string{expiry.StageDelete, expiry.StageVerify, expiry.StageUnfinished, expiry.StageRecord}
+	for _, stage := range stages {
+		m.Purge(PurgePass{Failed: map[string]int64{stage: 1}}, time.Time{})
+		expect(t, m, map[string]float64{
+			fmt.Sprintf("mayfly_purge_failures_total{stage=%q}", stage): 1,
+			`mayfly_purge_failures_total{stage="other"}`:                0,
+		})
+	}
+	if len(stages) != len(purgeStages) {
+		t.Errorf("stages %q, of which the purge knows %q", purgeStages, stages)
+	}
+}
+
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	m := New()
 	at := time.Unix(1000, 0)
-	m.Sweep(SweepPass{Orphans: 5, Stale: 2, Missing: 1, Deleted: 5, Discarded: 1, Failed: 0}, at)
+	m.Sweep(SweepPass{Orphans: 5, Stale: 2, Missing: 1, Damaged: 4, Deleted: 5, Discarded: 1, Failed: 0}, at)
 	m.Sweep(SweepPass{Orphans: 1, Failed: 3}, time.Time{}) // broke off: it has not seen all
 	expect(t, m, map[string]float64{
 		`mayfly_sweep_found{kind="orphan"}`:           5,
 		`mayfly_sweep_found{kind="missing"}`:          1,
+		`mayfly_sweep_found{kind="damaged"}`:          4,
 		`mayfly_sweep_removed_total{kind="orphan"}`:   5,
 		`mayfly_sweep_removed_total{kind="stale"}`:    1,
 		`mayfly_sweep_failures_total`:                 3,
@@ -129,6 +152,14 @@ func TestSweep(t *testing.T) {
 	expect(t, m, map[string]float64{
 		`mayfly_sweep_found{kind="orphan"}`:           900,
 		`mayfly_sweep_braked`:                         1,
+		`mayfly_sweep_last_success_timestamp_seconds`: 1000,
+	})
+	m.SweptElsewhere()
+	expect(t, m, map[string]float64{
+		`mayfly_sweep_found{kind="orphan"}`:           0,
+		`mayfly_sweep_found{kind="missing"}`:          0,
+		`mayfly_sweep_braked`:                         0,
+		`mayfly_sweep_removed_total{kind="orphan"}`:   5,
 		`mayfly_sweep_last_success_timestamp_seconds`: 1000,
 	})
 }
@@ -159,7 +190,7 @@ func TestBacklog(t *testing.T) {
 	if _, ok := got["mayfly_due_blobs"]; ok {
 		t.Error("a backlog that nobody could read")
 	}
-	expect(t, m, map[string]float64{"mayfly_job_panics_total{job=\"purge\"}": 0}) // the others are told
+	expect(t, m, map[string]float64{"mayfly_job_panics_total{name=\"purge\"}": 0}) // the others are told
 	fail = nil
 	if values(t, m)["mayfly_backlog_read_failures_total"] < 1 {
 		t.Error("the failure is not counted")

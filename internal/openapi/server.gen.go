@@ -67,6 +67,30 @@ func (e BlobState) Valid() bool {
 	}
 }
 
+// Defines values for DueReason.
+const (
+	DueReasonNotUploaded DueReason = "not_uploaded"
+	DueReasonOpened      DueReason = "opened"
+	DueReasonUnopened    DueReason = "unopened"
+	DueReasonUnsent      DueReason = "unsent"
+)
+
+// Valid indicates whether the value is a known member of the DueReason enum.
+func (e DueReason) Valid() bool {
+	switch e {
+	case DueReasonNotUploaded:
+		return true
+	case DueReasonOpened:
+		return true
+	case DueReasonUnopened:
+		return true
+	case DueReasonUnsent:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	Ok HealthStatus = "ok"
@@ -82,10 +106,32 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for PolicyOrigin.
+const (
+	Builtin      PolicyOrigin = "builtin"
+	Installation PolicyOrigin = "installation"
+	Tenant       PolicyOrigin = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the PolicyOrigin enum.
+func (e PolicyOrigin) Valid() bool {
+	switch e {
+	case Builtin:
+		return true
+	case Installation:
+		return true
+	case Tenant:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProblemCode.
 const (
 	ProblemCodeAlreadyStored        ProblemCode = "already_stored"
 	ProblemCodeBodyTimeout          ProblemCode = "body_timeout"
+	ProblemCodeDeletionStopped      ProblemCode = "deletion_stopped"
 	ProblemCodeDigestMismatch       ProblemCode = "digest_mismatch"
 	ProblemCodeErased               ProblemCode = "erased"
 	ProblemCodeExpired              ProblemCode = "expired"
@@ -100,6 +146,10 @@ const (
 	ProblemCodeNotOpened            ProblemCode = "not_opened"
 	ProblemCodeNotUploaded          ProblemCode = "not_uploaded"
 	ProblemCodeOpened               ProblemCode = "opened"
+	ProblemCodePlanDrifted          ProblemCode = "plan_drifted"
+	ProblemCodePolicyChanging       ProblemCode = "policy_changing"
+	ProblemCodePolicyNeeded         ProblemCode = "policy_needed"
+	ProblemCodePurgeBraked          ProblemCode = "purge_braked"
 	ProblemCodeRangeNotSatisfiable  ProblemCode = "range_not_satisfiable"
 	ProblemCodeRateLimited          ProblemCode = "rate_limited"
 	ProblemCodeRevoked              ProblemCode = "revoked"
@@ -107,11 +157,13 @@ const (
 	ProblemCodeTokenRequired        ProblemCode = "token_required"
 	ProblemCodeTooLarge             ProblemCode = "too_large"
 	ProblemCodeTooLate              ProblemCode = "too_late"
+	ProblemCodeTooManyPolicies      ProblemCode = "too_many_policies"
 	ProblemCodeTooManyTickets       ProblemCode = "too_many_tickets"
 	ProblemCodeUnavailable          ProblemCode = "unavailable"
 	ProblemCodeUnknownBlob          ProblemCode = "unknown_blob"
 	ProblemCodeUnknownGrant         ProblemCode = "unknown_grant"
 	ProblemCodeUnknownKey           ProblemCode = "unknown_key"
+	ProblemCodeUnknownPolicy        ProblemCode = "unknown_policy"
 	ProblemCodeUnknownTicket        ProblemCode = "unknown_ticket"
 	ProblemCodeUnsupportedMediaType ProblemCode = "unsupported_media_type"
 )
@@ -122,6 +174,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeAlreadyStored:
 		return true
 	case ProblemCodeBodyTimeout:
+		return true
+	case ProblemCodeDeletionStopped:
 		return true
 	case ProblemCodeDigestMismatch:
 		return true
@@ -151,6 +205,14 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeOpened:
 		return true
+	case ProblemCodePlanDrifted:
+		return true
+	case ProblemCodePolicyChanging:
+		return true
+	case ProblemCodePolicyNeeded:
+		return true
+	case ProblemCodePurgeBraked:
+		return true
 	case ProblemCodeRangeNotSatisfiable:
 		return true
 	case ProblemCodeRateLimited:
@@ -165,6 +227,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeTooLate:
 		return true
+	case ProblemCodeTooManyPolicies:
+		return true
 	case ProblemCodeTooManyTickets:
 		return true
 	case ProblemCodeUnavailable:
@@ -174,6 +238,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeUnknownGrant:
 		return true
 	case ProblemCodeUnknownKey:
+		return true
+	case ProblemCodeUnknownPolicy:
 		return true
 	case ProblemCodeUnknownTicket:
 		return true
@@ -293,6 +359,26 @@ type DirectUpload struct {
 	URL string `json:"url"`
 }
 
+// Due What would be erased for one reason.
+type Due struct {
+	Blobs       int64     `json:"blobs"`
+	Bytes       int64     `json:"bytes"`
+	OldestDueAt time.Time `json:"oldest_due_at"`
+	Reason      DueReason `json:"reason"`
+}
+
+// DueReason defines model for Due.Reason.
+type DueReason string
+
+// ExpectedPlan What the answer to `dry_run` has told.
+type ExpectedPlan struct {
+	// Base A digest of the policy as it is, or is not.
+	Base PolicyBase `json:"base"`
+
+	// BlobsDueNow `due_now.blobs` of the plan.
+	BlobsDueNow int64 `json:"blobs_due_now"`
+}
+
 // ExpiresIn Seconds from storing to the deadline. It may shorten the policy's, never lengthen it.
 type ExpiresIn = int64
 
@@ -360,8 +446,154 @@ type NewTickets struct {
 	Recipients []Recipient `json:"recipients"`
 }
 
+// Policies defines model for Policies.
+type Policies struct {
+	Policies []Policy `json:"policies"`
+
+	// Tenant Examples: acme
+	Tenant *TenantName `json:"tenant,omitempty"`
+}
+
+// Policy defines model for Policy.
+type Policy struct {
+	// Base A digest of the policy as it is, or is not.
+	Base PolicyBase `json:"base"`
+
+	// Internal Not for senders.
+	Internal bool `json:"internal"`
+
+	// MaxSize Bytes of a blob at the most.
+	MaxSize int64 `json:"max_size"`
+
+	// Name Examples: view-once
+	Name PolicyName `json:"name"`
+
+	// Origin As Mayfly comes with it, set for all tenants, or the tenant's own.
+	Origin PolicyOrigin `json:"origin"`
+
+	// ReportWindow Seconds for which the bytes are kept after an open, for a report.
+	ReportWindow int64 `json:"report_window"`
+
+	// ResumeWindow Seconds after an open within which its client may fetch the rest.
+	ResumeWindow int64 `json:"resume_window"`
+
+	// SharedTicket A blob has one ticket for all its readers.
+	SharedTicket bool `json:"shared_ticket"`
+
+	// TombstoneTTL Seconds for which a purged blob is remembered.
+	TombstoneTTL int64 `json:"tombstone_ttl"`
+
+	// Unlimited A ticket opens until the deadline, and not once.
+	Unlimited bool `json:"unlimited"`
+
+	// UnopenedTTL Seconds from storing to the deadline.
+	UnopenedTTL int64 `json:"unopened_ttl"`
+
+	// UploadTTL Seconds from announcing within which the bytes may arrive.
+	UploadTTL int64 `json:"upload_ttl"`
+}
+
+// PolicyOrigin As Mayfly comes with it, set for all tenants, or the tenant's own.
+type PolicyOrigin string
+
+// PolicyAmount defines model for PolicyAmount.
+type PolicyAmount struct {
+	Blobs int64 `json:"blobs"`
+	Bytes int64 `json:"bytes"`
+}
+
+// PolicyAnswer defines model for PolicyAnswer.
+type PolicyAnswer struct {
+	Change PolicyChange `json:"change"`
+
+	// Plan Which stored blobs go earlier than they would, and when they become due. Without `apply_to_stored` there are none.
+	Plan PolicyPlan `json:"plan"`
+}
+
+// PolicyBase A digest of the policy as it is, or is not.
+type PolicyBase = string
+
+// PolicyChange defines model for PolicyChange.
+type PolicyChange struct {
+	After         Policy  `json:"after"`
+	ApplyToStored bool    `json:"apply_to_stored"`
+	Before        *Policy `json:"before,omitempty"`
+
+	// Blobs Stored blobs whose bytes go earlier by it; so far.
+	Blobs     int64     `json:"blobs"`
+	Bytes     int64     `json:"bytes"`
+	ChangedAt time.Time `json:"changed_at"`
+
+	// ChangedBy The id of the API key.
+	ChangedBy string `json:"changed_by"`
+
+	// FinishedAt When no stored blob had still to follow.
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
+
+	// ID Not of what was only planned, and not where nothing was to be changed.
+	ID *openapi_types.UUID `json:"id,omitempty"`
+
+	// Name Examples: view-once
+	Name PolicyName `json:"name"`
+
+	// Tenant Whose policy it is; without it the installation's.
+	Tenant *string `json:"tenant,omitempty"`
+}
+
+// PolicyChanges defines model for PolicyChanges.
+type PolicyChanges struct {
+	Changes []PolicyChange `json:"changes"`
+}
+
+// PolicyFields defines model for PolicyFields.
+type PolicyFields struct {
+	// MaxSize Bytes of a blob at the most.
+	MaxSize *int64 `json:"max_size,omitempty"`
+
+	// Plan What the answer to `dry_run` has told.
+	Plan *ExpectedPlan `json:"plan,omitempty"`
+
+	// ReportWindow Seconds for which the bytes are kept after an open, for a report.
+	ReportWindow *int64 `json:"report_window,omitempty"`
+
+	// ResumeWindow Seconds after an open within which its client may fetch the rest.
+	ResumeWindow *int64 `json:"resume_window,omitempty"`
+
+	// SharedTicket A blob has one ticket for all its readers.
+	SharedTicket *bool `json:"shared_ticket,omitempty"`
+
+	// TombstoneTTL Seconds for which a purged blob is remembered.
+	TombstoneTTL *int64 `json:"tombstone_ttl,omitempty"`
+
+	// Unlimited A ticket opens until the deadline, and not once.
+	Unlimited *bool `json:"unlimited,omitempty"`
+
+	// UnopenedTTL Seconds from storing to the deadline.
+	UnopenedTTL *int64 `json:"unopened_ttl,omitempty"`
+
+	// UploadTTL Seconds from announcing within which the bytes may arrive.
+	UploadTTL *int64 `json:"upload_ttl,omitempty"`
+}
+
 // PolicyName Examples: view-once
 type PolicyName = string
+
+// PolicyPlan Which stored blobs go earlier than they would, and when they become due. Without `apply_to_stored` there are none.
+type PolicyPlan struct {
+	// Base A digest of the policy as it is, or is not.
+	Base PolicyBase `json:"base"`
+
+	// Days Within the next 24 hours, the 24 hours after those…
+	Days   []PolicyAmount `json:"days"`
+	DueNow PolicyAmount   `json:"due_now"`
+	Later  PolicyAmount   `json:"later"`
+
+	// NewestDueAt When the last of them becomes due.
+	NewestDueAt *time.Time `json:"newest_due_at,omitempty"`
+
+	// OldestDueAt When the first of them becomes due.
+	OldestDueAt *time.Time `json:"oldest_due_at,omitempty"`
+}
 
 // Problem RFC 9457, with a stable code.
 type Problem struct {
@@ -387,6 +619,25 @@ type Problem struct {
 // ProblemCode defines model for ProblemCode.
 type ProblemCode string
 
+// Purge defines model for Purge.
+type Purge struct {
+	// Bytes Of what was erased.
+	Bytes  *int64 `json:"bytes,omitempty"`
+	DryRun bool   `json:"dry_run"`
+
+	// Due With `dry_run`.
+	Due *[]Due `json:"due,omitempty"`
+
+	// Erased Blobs and uploads that came to nothing.
+	Erased *int64 `json:"erased,omitempty"`
+
+	// Failed Put off; tried again by itself.
+	Failed *int64 `json:"failed,omitempty"`
+
+	// More Others are due.
+	More *bool `json:"more,omitempty"`
+}
+
 // Receipt A signed statement that the blob was erased, a DSSE envelope. `internal/docs/receipts.md` says what is in it and how
 // to verify it; `mayfly verify-erasure` does so offline. As long as the tombstone.
 type Receipt struct {
@@ -409,6 +660,9 @@ type Recipient = string
 
 // Sha256 SHA-256 in lower-case hex.
 type Sha256 = string
+
+// TenantName Examples: acme
+type TenantName = string
 
 // Ticket defines model for Ticket.
 type Ticket struct {
@@ -488,6 +742,9 @@ type RecipientQuery = []Recipient
 // Sha256Query SHA-256 in lower-case hex.
 type Sha256Query = Sha256
 
+// TenantQuery Examples: acme
+type TenantQuery = TenantName
+
 // AlreadyOpened RFC 9457, with a stable code.
 type AlreadyOpened = Problem
 
@@ -527,6 +784,9 @@ type NotOpened = Problem
 // NotUploaded RFC 9457, with a stable code.
 type NotUploaded = Problem
 
+// PolicyConflict RFC 9457, with a stable code.
+type PolicyConflict = Problem
+
 // RangeNotSatisfiable RFC 9457, with a stable code.
 type RangeNotSatisfiable = Problem
 
@@ -562,6 +822,9 @@ type UnknownBlobOrTicket = Problem
 
 // UnknownGrant RFC 9457, with a stable code.
 type UnknownGrant = Problem
+
+// UnknownPolicy RFC 9457, with a stable code.
+type UnknownPolicy = Problem
 
 // UnknownTicket RFC 9457, with a stable code.
 type UnknownTicket = Problem
@@ -614,11 +877,60 @@ type AcknowledgeBlobParams struct {
 	ClaimKey *ClaimKey `json:"Claim-Key,omitempty"`
 }
 
+// ListPoliciesParams defines parameters for ListPolicies.
+type ListPoliciesParams struct {
+	// Tenant Whose policies. A tenant's key has no other choice than its own; the operator's names any, and without it means
+	// the installation's.
+	Tenant *TenantQuery `form:"tenant,omitempty" json:"tenant,omitempty"`
+}
+
+// RemovePolicyParams defines parameters for RemovePolicy.
+type RemovePolicyParams struct {
+	// Tenant Whose policies. A tenant's key has no other choice than its own; the operator's names any, and without it means
+	// the installation's.
+	Tenant *TenantQuery `form:"tenant,omitempty" json:"tenant,omitempty"`
+}
+
+// SetPolicyParams defines parameters for SetPolicy.
+type SetPolicyParams struct {
+	// DryRun Only plan.
+	DryRun *bool `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
+	// ApplyToStored Stored blobs follow too, where that is shorter.
+	ApplyToStored *bool `form:"apply_to_stored,omitempty" json:"apply_to_stored,omitempty"`
+
+	// Tenant Whose policies. A tenant's key has no other choice than its own; the operator's names any, and without it means
+	// the installation's.
+	Tenant *TenantQuery `form:"tenant,omitempty" json:"tenant,omitempty"`
+}
+
+// ListPolicyChangesParams defines parameters for ListPolicyChanges.
+type ListPolicyChangesParams struct {
+	// Tenant Whose policies. A tenant's key has no other choice than its own; the operator's names any, and without it means
+	// the installation's.
+	Tenant *TenantQuery `form:"tenant,omitempty" json:"tenant,omitempty"`
+
+	// After The id of the last change that is known already.
+	After *openapi_types.UUID `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// RunPurgeParams defines parameters for RunPurge.
+type RunPurgeParams struct {
+	// DryRun Only tell.
+	DryRun *bool `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
+	// Force Go on where the brake would stop it.
+	Force *bool `form:"force,omitempty" json:"force,omitempty"`
+}
+
 // CreateBlobJSONRequestBody defines body for CreateBlob for application/json ContentType.
 type CreateBlobJSONRequestBody = NewBlob
 
 // AddTicketsJSONRequestBody defines body for AddTickets for application/json ContentType.
 type AddTicketsJSONRequestBody = NewTickets
+
+// SetPolicyJSONRequestBody defines body for SetPolicy for application/json ContentType.
+type SetPolicyJSONRequestBody = PolicyFields
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -658,6 +970,21 @@ type ServerInterface interface {
 	// GetErasureKeys The public keys of receipts
 	// (GET /v1/erasure-keys)
 	GetErasureKeys(w http.ResponseWriter, r *http.Request)
+	// ListPolicies The policies that hold
+	// (GET /v1/policies)
+	ListPolicies(w http.ResponseWriter, r *http.Request, params ListPoliciesParams)
+	// RemovePolicy Give a policy up for the one beneath
+	// (DELETE /v1/policies/{name})
+	RemovePolicy(w http.ResponseWriter, r *http.Request, name PolicyName, params RemovePolicyParams)
+	// SetPolicy Change a policy, add one, or plan to
+	// (PUT /v1/policies/{name})
+	SetPolicy(w http.ResponseWriter, r *http.Request, name PolicyName, params SetPolicyParams)
+	// ListPolicyChanges Who changed which policy, when, from what to what
+	// (GET /v1/policy-changes)
+	ListPolicyChanges(w http.ResponseWriter, r *http.Request, params ListPolicyChangesParams)
+	// RunPurge Delete what is due now, or tell what that is
+	// (POST /v1/purge)
+	RunPurge(w http.ResponseWriter, r *http.Request, params RunPurgeParams)
 	// GetTicket What a ticket is good for now
 	// (GET /v1/ticket)
 	GetTicket(w http.ResponseWriter, r *http.Request)
@@ -745,6 +1072,36 @@ func (_ Unimplemented) AcknowledgeBlob(w http.ResponseWriter, r *http.Request, p
 // GetErasureKeys The public keys of receipts
 // (GET /v1/erasure-keys)
 func (_ Unimplemented) GetErasureKeys(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListPolicies The policies that hold
+// (GET /v1/policies)
+func (_ Unimplemented) ListPolicies(w http.ResponseWriter, r *http.Request, params ListPoliciesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RemovePolicy Give a policy up for the one beneath
+// (DELETE /v1/policies/{name})
+func (_ Unimplemented) RemovePolicy(w http.ResponseWriter, r *http.Request, name PolicyName, params RemovePolicyParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// SetPolicy Change a policy, add one, or plan to
+// (PUT /v1/policies/{name})
+func (_ Unimplemented) SetPolicy(w http.ResponseWriter, r *http.Request, name PolicyName, params SetPolicyParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListPolicyChanges Who changed which policy, when, from what to what
+// (GET /v1/policy-changes)
+func (_ Unimplemented) ListPolicyChanges(w http.ResponseWriter, r *http.Request, params ListPolicyChangesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RunPurge Delete what is due now, or tell what that is
+// (POST /v1/purge)
+func (_ Unimplemented) RunPurge(w http.ResponseWriter, r *http.Request, params RunPurgeParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1209,6 +1566,241 @@ func (siw *ServerInterfaceWrapper) GetErasureKeys(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// ListPolicies operation middleware
+func (siw *ServerInterfaceWrapper) ListPolicies(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPoliciesParams
+
+	// ------------- Optional query parameter "tenant" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tenant", r.URL.Query(), &params.Tenant, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "tenant"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "tenant", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListPolicies(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RemovePolicy operation middleware
+func (siw *ServerInterfaceWrapper) RemovePolicy(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name PolicyName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", chi.URLParam(r, "name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemovePolicyParams
+
+	// ------------- Optional query parameter "tenant" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tenant", r.URL.Query(), &params.Tenant, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "tenant"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "tenant", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RemovePolicy(w, r, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SetPolicy operation middleware
+func (siw *ServerInterfaceWrapper) SetPolicy(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name PolicyName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", chi.URLParam(r, "name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SetPolicyParams
+
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", r.URL.Query(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "dry_run"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "dry_run", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "apply_to_stored" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "apply_to_stored", r.URL.Query(), &params.ApplyToStored, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "apply_to_stored"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "apply_to_stored", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "tenant" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tenant", r.URL.Query(), &params.Tenant, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "tenant"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "tenant", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SetPolicy(w, r, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListPolicyChanges operation middleware
+func (siw *ServerInterfaceWrapper) ListPolicyChanges(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPolicyChangesParams
+
+	// ------------- Optional query parameter "tenant" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tenant", r.URL.Query(), &params.Tenant, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "tenant"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "tenant", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListPolicyChanges(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RunPurge operation middleware
+func (siw *ServerInterfaceWrapper) RunPurge(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RunPurgeParams
+
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", r.URL.Query(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "dry_run"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "dry_run", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "force" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "force", r.URL.Query(), &params.Force, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "force"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "force", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RunPurge(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetTicket operation middleware
 func (siw *ServerInterfaceWrapper) GetTicket(w http.ResponseWriter, r *http.Request) {
 
@@ -1415,7 +2007,22 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/v1/download/ack", wrapper.AcknowledgeBlob)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/purge", wrapper.RunPurge)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/erasure-keys", wrapper.GetErasureKeys)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/policies", wrapper.ListPolicies)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/v1/policies/{name}", wrapper.RemovePolicy)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/v1/policies/{name}", wrapper.SetPolicy)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/policy-changes", wrapper.ListPolicyChanges)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/healthz", wrapper.GetHealth)
@@ -1485,6 +2092,8 @@ type PartialBlobApplicationOctetStreamResponse struct {
 	ContentLength int64
 }
 
+type PolicyConflictApplicationProblemPlusJSONResponse Problem
+
 type RangeNotSatisfiableResponseHeaders struct {
 	ContentRange *string
 }
@@ -1543,6 +2152,8 @@ type UnknownBlobApplicationProblemPlusJSONResponse Problem
 type UnknownBlobOrTicketApplicationProblemPlusJSONResponse Problem
 
 type UnknownGrantApplicationProblemPlusJSONResponse Problem
+
+type UnknownPolicyApplicationProblemPlusJSONResponse Problem
 
 type UnknownTicketApplicationProblemPlusJSONResponse Problem
 
@@ -3145,6 +3756,788 @@ func (response GetErasureKeys200JSONResponse) VisitGetErasureKeysResponse(w http
 	return err
 }
 
+type ListPoliciesRequestObject struct {
+	Params ListPoliciesParams
+}
+
+type ListPoliciesResponseObject interface {
+	VisitListPoliciesResponse(w http.ResponseWriter) error
+}
+
+type ListPolicies200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type ListPolicies200JSONResponse struct {
+	Body    Policies
+	Headers ListPolicies200ResponseHeaders
+}
+
+func (response ListPolicies200JSONResponse) VisitListPoliciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPolicies400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListPolicies400ApplicationProblemPlusJSONResponse) VisitListPoliciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPolicies401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPolicies401ApplicationProblemPlusJSONResponse) VisitListPoliciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPolicies403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListPolicies403ApplicationProblemPlusJSONResponse) VisitListPoliciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPolicies429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPolicies429ApplicationProblemPlusJSONResponse) VisitListPoliciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPolicies500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListPolicies500ApplicationProblemPlusJSONResponse) VisitListPoliciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPolicies503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListPolicies503ApplicationProblemPlusJSONResponse) VisitListPoliciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemovePolicyRequestObject struct {
+	Name   PolicyName `json:"name"`
+	Params RemovePolicyParams
+}
+
+type RemovePolicyResponseObject interface {
+	VisitRemovePolicyResponse(w http.ResponseWriter) error
+}
+
+type RemovePolicy200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type RemovePolicy200JSONResponse struct {
+	Body    PolicyAnswer
+	Headers RemovePolicy200ResponseHeaders
+}
+
+func (response RemovePolicy200JSONResponse) VisitRemovePolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemovePolicy400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RemovePolicy400ApplicationProblemPlusJSONResponse) VisitRemovePolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemovePolicy401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RemovePolicy401ApplicationProblemPlusJSONResponse) VisitRemovePolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemovePolicy403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RemovePolicy403ApplicationProblemPlusJSONResponse) VisitRemovePolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemovePolicy404ApplicationProblemPlusJSONResponse struct {
+	UnknownPolicyApplicationProblemPlusJSONResponse
+}
+
+func (response RemovePolicy404ApplicationProblemPlusJSONResponse) VisitRemovePolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemovePolicy409ApplicationProblemPlusJSONResponse struct {
+	PolicyConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RemovePolicy409ApplicationProblemPlusJSONResponse) VisitRemovePolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemovePolicy429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response RemovePolicy429ApplicationProblemPlusJSONResponse) VisitRemovePolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemovePolicy500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response RemovePolicy500ApplicationProblemPlusJSONResponse) VisitRemovePolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemovePolicy503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RemovePolicy503ApplicationProblemPlusJSONResponse) VisitRemovePolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetPolicyRequestObject struct {
+	Name   PolicyName `json:"name"`
+	Params SetPolicyParams
+	Body   *SetPolicyJSONRequestBody
+}
+
+type SetPolicyResponseObject interface {
+	VisitSetPolicyResponse(w http.ResponseWriter) error
+}
+
+type SetPolicy200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type SetPolicy200JSONResponse struct {
+	Body    PolicyAnswer
+	Headers SetPolicy200ResponseHeaders
+}
+
+func (response SetPolicy200JSONResponse) VisitSetPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetPolicy400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response SetPolicy400ApplicationProblemPlusJSONResponse) VisitSetPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetPolicy401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response SetPolicy401ApplicationProblemPlusJSONResponse) VisitSetPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetPolicy403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SetPolicy403ApplicationProblemPlusJSONResponse) VisitSetPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetPolicy409ApplicationProblemPlusJSONResponse struct {
+	PolicyConflictApplicationProblemPlusJSONResponse
+}
+
+func (response SetPolicy409ApplicationProblemPlusJSONResponse) VisitSetPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetPolicy413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response SetPolicy413ApplicationProblemPlusJSONResponse) VisitSetPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetPolicy415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response SetPolicy415ApplicationProblemPlusJSONResponse) VisitSetPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetPolicy429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response SetPolicy429ApplicationProblemPlusJSONResponse) VisitSetPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetPolicy500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response SetPolicy500ApplicationProblemPlusJSONResponse) VisitSetPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetPolicy503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SetPolicy503ApplicationProblemPlusJSONResponse) VisitSetPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPolicyChangesRequestObject struct {
+	Params ListPolicyChangesParams
+}
+
+type ListPolicyChangesResponseObject interface {
+	VisitListPolicyChangesResponse(w http.ResponseWriter) error
+}
+
+type ListPolicyChanges200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type ListPolicyChanges200JSONResponse struct {
+	Body    PolicyChanges
+	Headers ListPolicyChanges200ResponseHeaders
+}
+
+func (response ListPolicyChanges200JSONResponse) VisitListPolicyChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPolicyChanges400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListPolicyChanges400ApplicationProblemPlusJSONResponse) VisitListPolicyChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPolicyChanges401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPolicyChanges401ApplicationProblemPlusJSONResponse) VisitListPolicyChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPolicyChanges403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListPolicyChanges403ApplicationProblemPlusJSONResponse) VisitListPolicyChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPolicyChanges429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPolicyChanges429ApplicationProblemPlusJSONResponse) VisitListPolicyChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPolicyChanges500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListPolicyChanges500ApplicationProblemPlusJSONResponse) VisitListPolicyChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPolicyChanges503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListPolicyChanges503ApplicationProblemPlusJSONResponse) VisitListPolicyChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RunPurgeRequestObject struct {
+	Params RunPurgeParams
+}
+
+type RunPurgeResponseObject interface {
+	VisitRunPurgeResponse(w http.ResponseWriter) error
+}
+
+type RunPurge200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type RunPurge200JSONResponse struct {
+	Body    Purge
+	Headers RunPurge200ResponseHeaders
+}
+
+func (response RunPurge200JSONResponse) VisitRunPurgeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RunPurge400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RunPurge400ApplicationProblemPlusJSONResponse) VisitRunPurgeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RunPurge401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RunPurge401ApplicationProblemPlusJSONResponse) VisitRunPurgeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RunPurge403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RunPurge403ApplicationProblemPlusJSONResponse) VisitRunPurgeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RunPurge409ApplicationProblemPlusJSONResponse Problem
+
+func (response RunPurge409ApplicationProblemPlusJSONResponse) VisitRunPurgeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RunPurge429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response RunPurge429ApplicationProblemPlusJSONResponse) VisitRunPurgeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RunPurge500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response RunPurge500ApplicationProblemPlusJSONResponse) VisitRunPurgeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RunPurge503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RunPurge503ApplicationProblemPlusJSONResponse) VisitRunPurgeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetTicketRequestObject struct {
 }
 
@@ -3850,6 +5243,21 @@ type StrictServerInterface interface {
 	// GetErasureKeys The public keys of receipts
 	// (GET /v1/erasure-keys)
 	GetErasureKeys(ctx context.Context, request GetErasureKeysRequestObject) (GetErasureKeysResponseObject, error)
+	// ListPolicies The policies that hold
+	// (GET /v1/policies)
+	ListPolicies(ctx context.Context, request ListPoliciesRequestObject) (ListPoliciesResponseObject, error)
+	// RemovePolicy Give a policy up for the one beneath
+	// (DELETE /v1/policies/{name})
+	RemovePolicy(ctx context.Context, request RemovePolicyRequestObject) (RemovePolicyResponseObject, error)
+	// SetPolicy Change a policy, add one, or plan to
+	// (PUT /v1/policies/{name})
+	SetPolicy(ctx context.Context, request SetPolicyRequestObject) (SetPolicyResponseObject, error)
+	// ListPolicyChanges Who changed which policy, when, from what to what
+	// (GET /v1/policy-changes)
+	ListPolicyChanges(ctx context.Context, request ListPolicyChangesRequestObject) (ListPolicyChangesResponseObject, error)
+	// RunPurge Delete what is due now, or tell what that is
+	// (POST /v1/purge)
+	RunPurge(ctx context.Context, request RunPurgeRequestObject) (RunPurgeResponseObject, error)
 	// GetTicket What a ticket is good for now
 	// (GET /v1/ticket)
 	GetTicket(ctx context.Context, request GetTicketRequestObject) (GetTicketResponseObject, error)
@@ -4221,6 +5629,145 @@ func (sh *strictHandler) GetErasureKeys(w http.ResponseWriter, r *http.Request) 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetErasureKeysResponseObject); ok {
 		if err := validResponse.VisitGetErasureKeysResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListPolicies operation middleware
+func (sh *strictHandler) ListPolicies(w http.ResponseWriter, r *http.Request, params ListPoliciesParams) {
+	var request ListPoliciesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPolicies(ctx, request.(ListPoliciesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPolicies")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListPoliciesResponseObject); ok {
+		if err := validResponse.VisitListPoliciesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RemovePolicy operation middleware
+func (sh *strictHandler) RemovePolicy(w http.ResponseWriter, r *http.Request, name PolicyName, params RemovePolicyParams) {
+	var request RemovePolicyRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RemovePolicy(ctx, request.(RemovePolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemovePolicy")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RemovePolicyResponseObject); ok {
+		if err := validResponse.VisitRemovePolicyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SetPolicy operation middleware
+func (sh *strictHandler) SetPolicy(w http.ResponseWriter, r *http.Request, name PolicyName, params SetPolicyParams) {
+	var request SetPolicyRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	var body SetPolicyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SetPolicy(ctx, request.(SetPolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetPolicy")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SetPolicyResponseObject); ok {
+		if err := validResponse.VisitSetPolicyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListPolicyChanges operation middleware
+func (sh *strictHandler) ListPolicyChanges(w http.ResponseWriter, r *http.Request, params ListPolicyChangesParams) {
+	var request ListPolicyChangesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPolicyChanges(ctx, request.(ListPolicyChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPolicyChanges")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListPolicyChangesResponseObject); ok {
+		if err := validResponse.VisitListPolicyChangesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RunPurge operation middleware
+func (sh *strictHandler) RunPurge(w http.ResponseWriter, r *http.Request, params RunPurgeParams) {
+	var request RunPurgeRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RunPurge(ctx, request.(RunPurgeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RunPurge")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RunPurgeResponseObject); ok {
+		if err := validResponse.VisitRunPurgeResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

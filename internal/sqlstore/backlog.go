@@ -76,12 +76,11 @@ func (s *Store) Owned(ctx context.Context, keys []blobstore.Key) ([]bool, error)
 	return found, nil
 }
 
-// Stored implements expiry.Queue. What COALESCE hides from the planner is that the
-// index of what is due has all stored blobs too, but not by id.
+// Stored implements expiry.Queue.
 func (s *Store) Stored(ctx context.Context, after uuid.UUID, limit int) (page []expiry.StoredBlob, err error) {
 	err = s.readLong(ctx, func(c *conn) error {
 		page = nil
-		return c.query(ctx, `SELECT id, key, size, sha256 FROM blobs WHERE id > $1 AND COALESCE(state, '') = 'stored' ORDER BY id LIMIT $2`,
+		return c.query(ctx, `SELECT id, key, size, sha256 FROM blobs WHERE id > $1 AND `+isStored+` ORDER BY id LIMIT $2`,
 			[]any{after[:], int64(limit)}, func(r *row) {
 				page = append(page, expiry.StoredBlob{
 					ID: r.id(), Key: r.key(), Size: r.int(), SHA256: blobstore.Digest(r.hash()),

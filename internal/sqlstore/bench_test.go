@@ -174,7 +174,7 @@ func storeMany(b testing.TB, st *Store, n int) []tickets.Ticket {
 				if err := errors.Join(addBlob(c, blob, ts, ts[0].Hash), addTickets(c, blob.ID, ts)); err != nil {
 					return err
 				}
-				_, err := c.exec(`UPDATE blobs SET state = 'stored', key = $2, sha256 = $3, stored_at = $4, expires_at = $5, purge_at = $5
+				_, err := c.exec(`UPDATE blobs SET state = 'stored', key = $2, sha256 = $3, stored_at = $4, expires_at = $5, purge_at = $5, look_at = $4 + keep
 					WHERE id = $1`, blob.ID[:], string(benchKey(blob.ID)), ts[0].Hash[:],
 					micros(benchStart), micros(benchStart.Add(336*time.Hour))+int64(len(all)))
 				if err != nil {

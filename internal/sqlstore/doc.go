@@ -1,5 +1,5 @@
 // Package sqlstore keeps the rows of Mayfly in SQL: it implements tickets.Store,
-// expiry.Queue and keys.Store on one database.
+// expiry.Queue, expiry.PolicyStore and keys.Store on one database.
 //
 // What holds:
 //
@@ -16,7 +16,7 @@
 //  5. Reads go over connections that cannot write (P7).
 //  6. Secrets are there as SHA-256 only, and deleted rows are overwritten (P8).
 //  7. No statement scans blobs or tickets: its cost follows what it touches, or what
-//     is due. (Stored walks through them by design, a page at a time.)
+//     is due. (Stored, PlanPolicy and Shorten walk through them by design, a page at a time.)
 //  8. Settings that these stand on are read back when the database is opened, and
 //     a database that does not take them is refused.
 //

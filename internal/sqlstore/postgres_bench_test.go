@@ -117,10 +117,10 @@ func (l *loaded) load(b *testing.B, n int) {
 	for _, statement := range []string{
 		`TRUNCATE IN.blobs, IN.tickets`,
 		`INSERT INTO IN.blobs (id, tenant, state, policy, unlimited, shared_ticket, unopened_ttl, report_window, resume_window, upload_ttl,
-				tombstone_ttl, max_size, keep, size, sha256, key, key_commitment, context, ready, created_at, upload_until, stored_at, expires_at, purge_at)
+				tombstone_ttl, max_size, keep, size, sha256, key, key_commitment, context, ready, created_at, upload_until, stored_at, expires_at, purge_at, look_at)
 			SELECT uuid(lpad(to_hex(n), 31, '0') || 'b'), 'acme', 'stored', 'view-once', 0, 0, 1209600000000, 259200000000, 900000000, 86400000000,
 				7776000000000, 2147483648, 259200000000, 4096, sha256(int8send(n)), lpad(to_hex(n), 32, '0') || '-0123456789abcdef', '', '',
-				1, $2, $2, $2, $2 + 1209600000000 + n, $2 + 1209600000000 + n
+				1, $2, $2, $2, $2 + 1209600000000 + n, $2 + 1209600000000 + n, $2 + 259200000000
 			FROM generate_series(CAST(0 AS BIGINT), $1 - 1) n`,
 		`INSERT INTO IN.tickets (id, blob_id, token_hash, recipient, state, created_at)
 			SELECT uuid(lpad(to_hex(n), 31, '0') || 'a'), uuid(lpad(to_hex(n), 31, '0') || 'b'), sha256(int8send(n)), 'alice', 'ready', $2

@@ -72,13 +72,17 @@ const spendTickets = `WITH i AS (
 	), opened AS (
 		SELECT blob_id, COUNT(*) AS n, MAX(now) AS now FROM spent GROUP BY blob_id
 	), kept AS (
-		UPDATE blobs SET ready = ready - o.n, keep_until = ` + keptSince + `,
-			purge_at = CASE WHEN (ready > o.n OR unlimited = 1) AND expires_at > ` + keptSince + ` THEN expires_at ELSE ` + keptSince + ` END
+		UPDATE blobs SET ready = ready - o.n, keep_until = ` + keptSince + `, purge_at = ` + purgeOpened + `, look_at = LEAST(look_at, ` + purgeOpened + `)
 		FROM opened o WHERE blobs.id = o.blob_id
 	)
 	SELECT n FROM spent`
 
-const keptSince = `CASE WHEN keep_until > o.now + keep THEN keep_until ELSE o.now + keep END`
+// keptSince passes over a keep_until that is NULL, as GREATEST does. That look_at is
+// mostly the same as before is what keeps PostgreSQL from writing index entries.
+const (
+	keptSince   = `GREATEST(keep_until, o.now + keep)`
+	purgeOpened = `CASE WHEN ready > o.n OR unlimited = 1 THEN GREATEST(expires_at, ` + keptSince + `) ELSE ` + keptSince + ` END`
+)
 
 // reopenTickets is openAgain, for many.
 const reopenTickets = `WITH i AS (
@@ -94,7 +98,7 @@ const reopenTickets = `WITH i AS (
 		SELECT blob_id, MAX(now) AS now FROM again GROUP BY blob_id
 	), kept AS (
 		UPDATE blobs SET keep_until = ` + keptSince + `,
-			purge_at = CASE WHEN expires_at > ` + keptSince + ` THEN expires_at ELSE ` + keptSince + ` END
+			purge_at = GREATEST(expires_at, ` + keptSince + `)
 		FROM opened o WHERE blobs.id = o.blob_id
 	)
 	SELECT n FROM again`

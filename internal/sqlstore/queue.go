@@ -21,7 +21,8 @@ const (
 		WHEN ready = 0 AND keep_until IS NOT NULL THEN 'opened'
 		ELSE 'unopened' END`
 
-	dueBlobs     = `state IN ('pending', 'stored') AND purge_at <= $1`
+	dueBlobs     = toLookAt + ` AND purge_at <= $1`
+	toLookAt     = `state IN ('pending', 'stored') AND look_at <= $1`
 	retryBlobs   = `state = 'purging' AND retry_at <= $1`
 	dueAttempt   = `retry_at IS NULL AND due_at <= $1 AND ` + loneAttempt
 	retryAttempt = `retry_at IS NOT NULL AND retry_at <= $1 AND ` + loneAttempt
@@ -37,15 +38,22 @@ const (
 
 // What was put off queues by the end of its delay, so that blobs that cannot be
 // deleted never stand in front of those that can.
+//
+// A blob that is looked at and not due yet is put back until it is.
 func claimBlobs(lock string) string {
 	return `WITH u AS MATERIALIZED (
-		SELECT * FROM (SELECT id, purge_at AS at FROM blobs WHERE ` + dueBlobs + ` ORDER BY purge_at LIMIT $3` + lock + `) d
+		SELECT * FROM (SELECT id, look_at AS at FROM blobs WHERE ` + toLookAt + ` ORDER BY look_at LIMIT $3` + lock + `) d
 		UNION ALL
 		SELECT * FROM (SELECT id, retry_at AS at FROM blobs WHERE ` + retryBlobs + ` ORDER BY retry_at LIMIT $3` + lock + `) r
-	) UPDATE blobs SET state = 'purging', reason = ` + reasonOf + `, retry_at = $2
+	) UPDATE blobs SET look_at = purge_at,
+		reason = CASE WHEN ` + mayGo + ` THEN ` + reasonOf + ` ELSE reason END,
+		retry_at = CASE WHEN ` + mayGo + ` THEN $2 ELSE retry_at END,
+		state = CASE WHEN ` + mayGo + ` THEN 'purging' ELSE state END
 	WHERE id IN (SELECT id FROM u ORDER BY at LIMIT $3)
-	RETURNING id, key, size, purge_at, failures, reason, sha256, policy, stored_at`
+	RETURNING state, id, key, size, purge_at, failures, reason, sha256, policy, stored_at`
 }
+
+const mayGo = `state = 'purging' OR purge_at <= $1`
 
 func claimAttempts(lock string) string {
 	return `WITH u AS MATERIALIZED (
@@ -68,15 +76,16 @@ func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, l
 	for len(all) < limit {
 		n := min(limit-len(all), s.db.chunk())
 		var chunk []expiry.Due
+		var more bool
 		err := s.write(ctx, n, func(c *conn) (err error) {
-			chunk, err = claim(c, micros(now), until, n)
+			chunk, more, err = claim(c, micros(now), until, n)
 			return err
 		})
 		if err != nil && len(all) == 0 {
 			return nil, err
 		}
 		all = append(all, chunk...)
-		if err != nil || len(chunk) < n {
+		if err != nil || !more {
 			break // what is claimed is the caller's, whatever became of the rest
 		}
 	}
@@ -84,11 +93,17 @@ func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, l
 	return all, nil
 }
 
-func claim(c *conn, now, until int64, limit int) ([]expiry.Due, error) {
+// claim is one transaction's part. more says that there may be others.
+func claim(c *conn, now, until int64, limit int) (due []expiry.Due, more bool, err error) {
 	ctx := context.Background()
-	due := make([]expiry.Due, 0, limit)
+	looked := 0
+	due = make([]expiry.Due, 0, limit)
 	index := make(map[uuid.UUID]int, limit)
-	err := c.query(ctx, claimBlobs(c.dialect.lockDue), []any{now, until, int64(limit)}, func(r *row) {
+	err = c.query(ctx, claimBlobs(c.dialect.lockDue), []any{now, until, int64(limit)}, func(r *row) {
+		looked++
+		if tickets.BlobState(r.text()) != tickets.BlobPurging {
+			return
+		}
 		d := expiry.Due{ID: r.id()}
 		if key := r.key(); key != "" {
 			d.Keys = []blobstore.Key{key}
@@ -99,7 +114,7 @@ func claim(c *conn, now, until int64, limit int) ([]expiry.Due, error) {
 		due = append(due, d)
 	})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if len(due) > 0 {
 		err = c.query(ctx, attemptsOf, []any{until}, func(r *row) {
@@ -108,8 +123,8 @@ func claim(c *conn, now, until int64, limit int) ([]expiry.Due, error) {
 			}
 		})
 	}
-	if err != nil || len(due) == limit {
-		return due, err
+	if err != nil || looked == limit {
+		return due, true, err
 	}
 	err = c.query(ctx, claimAttempts(c.dialect.lockDue), []any{now, until, int64(limit - len(due))}, func(r *row) {
 		due = append(due, expiry.Due{
@@ -117,7 +132,7 @@ func claim(c *conn, now, until int64, limit int) ([]expiry.Due, error) {
 			Reason: string(tickets.ReasonNotUploaded),
 		})
 	})
-	return due, err
+	return due, len(due) == limit, err
 }
 
 // Erase implements expiry.Queue.

@@ -87,7 +87,8 @@ const (
 	voidBlobs = `UPDATE blobs SET ready = 0,
 		upload_until = CASE WHEN upload_until < $4 THEN upload_until ELSE $4 END,
 		expires_at = CASE WHEN expires_at < $4 THEN expires_at ELSE $4 END,
-		purge_at = CASE WHEN keep_until IS NOT NULL THEN keep_until WHEN purge_at < $3 THEN purge_at ELSE $3 END
+		purge_at = CASE WHEN keep_until IS NOT NULL THEN keep_until WHEN purge_at < $3 THEN purge_at ELSE $3 END,
+		look_at = CASE WHEN look_at < $3 THEN look_at ELSE $3 END
 		WHERE id > $1 AND id <= $2 AND state IN ('pending', 'stored')`
 )
 

@@ -123,7 +123,7 @@ func (s *Store) Revoke(ctx context.Context, tenant string, blob, ticket uuid.UUI
 
 const (
 	unsendBlob = `UPDATE blobs SET state = 'purging', reason = 'unsent', purge_at = $2, retry_at = $2, ready = 0
-		WHERE id = $1 AND state IN ('pending', 'stored')`
+		WHERE id = $1 AND ` + isLive
 
 	revokeAll = `UPDATE tickets SET state = 'revoked', revoked_at = $2
 		WHERE blob_id = $1 AND (state = 'ready' OR ($3 = 1 AND state IN ('opened', 'delivered')))`

@@ -29,6 +29,10 @@ const (
 		purge_at = CASE WHEN ready > 1 OR unlimited = 1 THEN ` + toLast + ` ELSE ` + kept + ` END
 		WHERE id = $1`
 
+	// lookSooner keeps look_at from being later than purge_at. It is apart because
+	// SQLite writes the index of each column that an UPDATE names, changed or not.
+	lookSooner = `UPDATE blobs SET look_at = purge_at WHERE id = $1 AND look_at > purge_at`
+
 	openAgain = `UPDATE blobs SET keep_until = ` + kept + `, purge_at = ` + toLast + `
 		WHERE id = $1 AND unlimited = 1 AND state = 'stored' AND expires_at > $2
 		AND EXISTS (SELECT 1 FROM tickets WHERE id = $3 AND token_hash = $4 AND blob_id = $1
@@ -55,7 +59,9 @@ func (s *sqliteDatabase) spend(ctx context.Context, sp tickets.Spend) (won bool,
 		case err != nil:
 			return err
 		case n == 1:
-			n, err = c.exec(keepOpened, sp.Blob[:], now)
+			if n, err = c.exec(keepOpened, sp.Blob[:], now); err == nil {
+				_, err = c.exec(lookSooner, sp.Blob[:])
+			}
 		default:
 			n, err = c.exec(openAgain, sp.Blob[:], now, sp.Ticket[:], sp.Hash[:])
 		}

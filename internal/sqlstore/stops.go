@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"mayfly/expiry"
@@ -42,7 +43,7 @@ func (s *Store) EndStop(ctx context.Context) error {
 const (
 	countDue  = `SELECT COUNT(*) FROM blobs WHERE ` + dueBlobs
 	countSome = `SELECT COUNT(*) FROM (SELECT 1 FROM blobs WHERE ` + dueBlobs + ` LIMIT $2) d`
-	countAll  = `SELECT COUNT(*) FROM blobs WHERE state IN ('pending', 'stored') AND purge_at > $1`
+	countAll  = `SELECT COUNT(*) FROM blobs WHERE state IN ('pending', 'stored') AND look_at > $1`
 )
 
 // Share implements expiry.Queue.
@@ -59,8 +60,7 @@ func (s *Store) Share(ctx context.Context, now time.Time, above int64) (share ex
 			if share.Due, err = count(c, countDue, micros(now)); err != nil {
 				return err
 			}
-			rest, err := count(c, countAll, micros(now))
-			share.All = share.Due + rest
+			share.All, err = count(c, countAll, int64(math.MinInt64)) // whenever
 			return err
 		})
 	})

@@ -64,7 +64,7 @@ func (s *Store) BeginAttempt(ctx context.Context, id uuid.UUID, key blobstore.Ke
 	}
 	return s.write(ctx, 1, func(c *conn) error {
 		n, err := c.exec(`INSERT INTO attempts (blob_id, key, due_at)
-			SELECT id, $2, $3 FROM blobs WHERE id = $1 AND state = 'pending' AND upload_until > $4`+c.dialect.lock,
+			SELECT id, $2, $3 FROM blobs WHERE id = $1 AND `+isPending+` AND upload_until > $4`+c.dialect.lock,
 			id[:], string(key), micros(due), micros(now))
 		if err == nil && n == 0 {
 			err = refuse(tickets.ErrTooLate)
@@ -93,10 +93,15 @@ func deleteAttempts(c *conn, blob uuid.UUID) error {
 }
 
 // The attempt must be there, and not claimed by a purge, which may be deleting its
-// bytes at this moment: P1 holds for what is stored.
+// bytes at this moment: P1 holds for what is stored. The terms may have become shorter
+// since the caller has read them.
 const storeBlob = `UPDATE blobs
-	SET state = 'stored', key = $2, sha256 = $3, stored_at = $4, expires_at = $5, purge_at = $5
-	WHERE id = $1 AND state = 'pending' AND upload_until > $4
+	SET state = 'stored', key = $2, sha256 = $3, stored_at = $4,
+	expires_at = CASE WHEN $4 + unopened_ttl < $5 THEN $4 + unopened_ttl ELSE $5 END,
+	purge_at = CASE WHEN $4 + unopened_ttl < $5 THEN $4 + unopened_ttl ELSE $5 END,
+	look_at = CASE WHEN unlimited = 0 AND keep < unopened_ttl AND $4 + keep < $5 THEN $4 + keep
+		WHEN $4 + unopened_ttl < $5 THEN $4 + unopened_ttl ELSE $5 END
+	WHERE id = $1 AND ` + isPending + ` AND upload_until > $4
 	AND EXISTS (SELECT 1 FROM attempts WHERE blob_id = $1 AND key = $2 AND retry_at IS NULL)`
 
 // Commit implements tickets.Store. A second Commit of the same key, by a caller

@@ -44,6 +44,8 @@ type history struct {
 	now  time.Time
 	all  []*oracle
 	log  string
+	// ownPolicy: the tenant has one, and the installation's is not about it any more.
+	ownPolicy bool
 	// count of what happened, by event and outcome: chance must not pass over any.
 	count map[string]int
 }

@@ -27,6 +27,7 @@ type Store interface {
 	tickets.Store
 	expiry.Queue
 	expiry.Turns
+	expiry.PolicyStore
 	keys.Store
 }
 
@@ -60,6 +61,8 @@ func Test(t *testing.T, open func(t *testing.T) Database) {
 		{"Deadlines", testDeadlines},
 		{"Turns", testTurns},
 		{"Stops", testStops},
+		{"Policies", testPolicies},
+		{"Shorten", testShorten},
 		{"Keys", testKeys},
 	} {
 		t.Run(subject.name, func(t *testing.T) {

@@ -1,0 +1,3 @@
+// Package monitoring has no code: its tests hold the alerting rules and the dashboard
+// beside it against the metrics that Mayfly has.
+package monitoring
