@@ -32,6 +32,12 @@ func (s *service) schedule(purgeSpec, sweepSpec string) (*expiry.Schedule, error
 
 func (s *service) runPurge(ctx context.Context) error {
 	r, err := s.purge.Run(ctx)
+	s.purged(r, err)
+	return err
+}
+
+// purged counts and logs a pass, also one that the API was asked for.
+func (s *service) purged(r expiry.PurgeResult, err error) {
 	s.metrics.Purge(metrics.PurgePass{
 		Erased: r.Reasons, Failed: r.Stages, Unsigned: r.Unsigned,
 		Braked: errors.Is(err, expiry.ErrBrake), Stopped: errors.Is(err, expiry.ErrStopped),
@@ -43,7 +49,6 @@ func (s *service) runPurge(ctx context.Context) error {
 		s.log.Warn("blobs were erased without a receipt: their rows say what cannot be true", "blobs", r.Unsigned)
 	}
 	s.warn("purge", r.Failures)
-	return err
 }
 
 // runSweep is this replica's, when it is its turn: one lists the store for all. The

@@ -57,7 +57,7 @@ func openService(ctx context.Context, stores storeFlags, log *slog.Logger, now f
 	s.purge = newPurge(db, blobs, now)
 	s.sweepTurn = &expiry.Turn{Turns: db, Job: sweepJob, Holder: uuid.New(), Now: now}
 	s.api = &api.Server{Tickets: s.tickets, Policies: s.policies, Keys: db, Ready: s.ready, Log: log, Metrics: s.metrics}
-	s.api.Purge = s.purge
+	s.api.Purge, s.api.Purged = s.purge, s.purged
 	s.metrics.Backlog(s.backlog)
 	return s, nil
 }

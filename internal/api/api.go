@@ -37,6 +37,8 @@ type Server struct {
 	// Purge is for the call that runs it, which answers unavailable if it is nil. Each
 	// call works on a copy, within bounds of its own.
 	Purge *expiry.Purge
+	// Purged, if not nil, is told of each such pass.
+	Purged func(expiry.PurgeResult, error)
 	// Ready says why the service cannot do its work, nil if it can, for /readyz. It
 	// is asked once a second at the most. Nil: it always can.
 	Ready func(context.Context) error

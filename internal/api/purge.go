@@ -35,6 +35,9 @@ func (e *endpoints) RunPurge(ctx context.Context, request openapi.RunPurgeReques
 		return openapi.RunPurge200JSONResponse{Body: openapi.Purge{DryRun: true, Due: &list}}, nil
 	}
 	r, err := p.Run(ctx)
+	if e.Purged != nil {
+		e.Purged(r, err)
+	}
 	switch {
 	case errors.Is(err, expiry.ErrBrake), errors.Is(err, expiry.ErrStopped):
 		return nil, &refusal{err, err.Error()}
