@@ -31,7 +31,8 @@ type cli struct {
 	Migrate migrateCmd `cmd:"" help:"Bring the database's schema up to this version."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 
-	VerifyErasure verifyErasureCmd `cmd:"" help:"Verify receipts of erasure, offline."`
+	ErasureSummary erasureSummaryCmd `cmd:"" help:"Sum up, signed, what was erased for a tenant in a month."`
+	VerifyErasure  verifyErasureCmd  `cmd:"" help:"Verify receipts of erasure, offline."`
 }
 
 // Lines that begin with white space are printed as they are.

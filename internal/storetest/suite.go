@@ -27,6 +27,7 @@ type Store interface {
 	tickets.Store
 	expiry.Queue
 	expiry.Turns
+	expiry.Receipts
 	expiry.PolicyStore
 	keys.Store
 }
@@ -61,6 +62,7 @@ func Test(t *testing.T, open func(t *testing.T) Database) {
 		{"Deadlines", testDeadlines},
 		{"Turns", testTurns},
 		{"Stops", testStops},
+		{"Receipts", testReceipts},
 		{"Policies", testPolicies},
 		{"Shorten", testShorten},
 		{"Keys", testKeys},
