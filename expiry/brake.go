@@ -65,12 +65,12 @@ func notStopped(ctx context.Context, stops Stops) error {
 }
 
 // brake is nil if what is due is not too much of everything.
-func (p *Purge) brake(ctx context.Context) error {
+func (p *Purge) brake(ctx context.Context, now time.Time) error {
 	if p.Force {
 		return nil
 	}
 	allowed := cmp.Or(p.Allowed, purgeAllowed)
-	share, err := p.Queue.Share(ctx, p.now(), allowed)
+	share, err := p.Queue.Share(ctx, now, allowed)
 	if err != nil {
 		return fmt.Errorf("count what is due: %w", err)
 	}

@@ -119,21 +119,24 @@ func (p *Purge) Preview(ctx context.Context) ([]Preview, error) {
 // Wherever Run stops, what it had claimed is due again when the lease runs out.
 func (p *Purge) Run(ctx context.Context) (PurgeResult, error) {
 	var r PurgeResult
+	began := p.now()
 	err := notStopped(ctx, p.Queue)
 	if err == nil {
-		err = p.brake(ctx)
+		err = p.brake(ctx, began)
 	}
 	if err != nil {
 		return r, err
 	}
-	err = p.eraseDue(ctx, &r)
+	err = p.eraseDue(ctx, began, &r)
 	if err != nil && !errors.Is(err, ErrStoreDown) {
 		return r, err
 	}
 	return r, errors.Join(err, p.forget(ctx, &r))
 }
 
-func (p *Purge) eraseDue(ctx context.Context, r *PurgeResult) error {
+// eraseDue erases what was due when the pass began: what the brake has judged. Of a
+// clock that jumps while the pass is under way it takes nothing.
+func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) error {
 	limit := cmp.Or(p.Batch, purgeBatch)
 	barren := 0
 	for n := range cmp.Or(p.MaxBatches, purgeMaxBatches) {
@@ -148,7 +151,12 @@ func (p *Purge) eraseDue(ctx context.Context, r *PurgeResult) error {
 		}
 		// The clock is read for each batch: a long pass must not take leases that
 		// have run out before they begin.
-		batch, err := p.Queue.Claim(ctx, p.now(), p.lease(), limit)
+		now := p.now()
+		due := now
+		if began.Before(now) {
+			due = began
+		}
+		batch, err := p.Queue.Claim(ctx, due, now.Sub(due)+p.lease(), limit)
 		if err != nil {
 			return fmt.Errorf("claim what is due: %w", err)
 		}

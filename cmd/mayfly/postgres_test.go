@@ -26,6 +26,7 @@ func makeSchema() (database string, drop func() error, err error) {
 	at := *server
 	options := at.Query()
 	options.Set("search_path", name)
+	options.Set("lock_timeout", "60s") // tests hold replicas by locks
 	at.RawQuery = options.Encode()
 	return at.String(), drop, execute(server.String(), "CREATE SCHEMA "+name)
 }

@@ -17,9 +17,13 @@ const preview = `SELECT reason, COUNT(*), CAST(SUM(size) AS BIGINT), MIN(at) FRO
 		UNION ALL
 		SELECT reason, size, purge_at FROM blobs WHERE ` + retryBlobs + `
 		UNION ALL
+		SELECT reason, size, purge_at FROM blobs WHERE ` + lostBlobs + `
+		UNION ALL
 		SELECT 'not_uploaded', 0, due_at FROM attempts WHERE ` + dueAttempt + `
 		UNION ALL
 		SELECT 'not_uploaded', 0, due_at FROM attempts WHERE ` + retryAttempt + `
+		UNION ALL
+		SELECT 'not_uploaded', 0, due_at FROM attempts WHERE ` + lostAttempt + `
 	) d GROUP BY reason ORDER BY reason`
 
 // Preview implements expiry.Queue.

@@ -82,10 +82,13 @@ const avoidScans = `SELECT set_config(s, 'off', false) FROM (VALUES ('enable_seq
 // pin keeps what verifyPostgres saw: a session's own setting outlives a reload. A batch
 // is a statement on its own, at the default level. Nobody waits long for a row that
 // somebody else holds, and nobody holds one for long: a replica whose machine died in
-// the middle of a transaction, or a person at psql, would have all opens wait.
+// the middle of a transaction, or a person at psql, would have all opens wait. Limits
+// that an operator has set, in the URL or for the role, stay.
 const pin = `SELECT set_config('synchronous_commit', current_setting('synchronous_commit', true), false),
 	set_config('default_transaction_isolation', 'read committed', false),
-	set_config('lock_timeout', '2s', false), set_config('idle_in_transaction_session_timeout', '60s', false)`
+	set_config('lock_timeout', CASE current_setting('lock_timeout', true) WHEN '0' THEN '2s' ELSE current_setting('lock_timeout', true) END, false),
+	set_config('idle_in_transaction_session_timeout', CASE current_setting('idle_in_transaction_session_timeout', true)
+		WHEN '0' THEN '60s' ELSE current_setting('idle_in_transaction_session_timeout', true) END, false)`
 
 // pool are connections that all were verified, for reads or for writes.
 func (s *postgresServer) pool(ctx context.Context, most int, readOnly bool) (*pgxpool.Pool, error) {

@@ -21,9 +21,13 @@ const (
 		WHEN ready = 0 AND keep_until IS NOT NULL THEN 'opened'
 		ELSE 'unopened' END`
 
-	dueBlobs     = toLookAt + ` AND purge_at <= $1`
-	toLookAt     = `state IN ('pending', 'stored') AND look_at <= $1`
-	retryBlobs   = `state = 'purging' AND retry_at <= $1`
+	dueBlobs   = toLookAt + ` AND purge_at <= $1`
+	toLookAt   = `state IN ('pending', 'stored') AND look_at <= $1`
+	retryBlobs = `state = 'purging' AND retry_at <= $1`
+	// lostBlobs and lostAttempt wait for longer than any lease or delay is: the clock
+	// that said so was ahead, and has been put right.
+	lostBlobs    = `state = 'purging' AND retry_at > $1 + 86400000000`
+	lostAttempt  = `retry_at > $1 + 86400000000 AND ` + loneAttempt
 	dueAttempt   = `retry_at IS NULL AND due_at <= $1 AND ` + loneAttempt
 	retryAttempt = `retry_at IS NOT NULL AND retry_at <= $1 AND ` + loneAttempt
 
@@ -45,6 +49,8 @@ func claimBlobs(lock string) string {
 		SELECT * FROM (SELECT id, look_at AS at FROM blobs WHERE ` + toLookAt + ` ORDER BY look_at LIMIT $3` + lock + `) d
 		UNION ALL
 		SELECT * FROM (SELECT id, retry_at AS at FROM blobs WHERE ` + retryBlobs + ` ORDER BY retry_at LIMIT $3` + lock + `) r
+		UNION ALL
+		SELECT * FROM (SELECT id, retry_at AS at FROM blobs WHERE ` + lostBlobs + ` ORDER BY retry_at LIMIT $3` + lock + `) l
 	) UPDATE blobs SET look_at = purge_at,
 		reason = CASE WHEN ` + mayGo + ` THEN ` + reasonOf + ` ELSE reason END,
 		retry_at = CASE WHEN ` + mayGo + ` THEN $2 ELSE retry_at END,
@@ -60,6 +66,8 @@ func claimAttempts(lock string) string {
 		SELECT * FROM (SELECT blob_id, key, due_at AS at FROM attempts WHERE ` + dueAttempt + ` ORDER BY due_at LIMIT $3` + lock + `) d
 		UNION ALL
 		SELECT * FROM (SELECT blob_id, key, retry_at AS at FROM attempts WHERE ` + retryAttempt + ` ORDER BY retry_at LIMIT $3` + lock + `) r
+		UNION ALL
+		SELECT * FROM (SELECT blob_id, key, retry_at AS at FROM attempts WHERE ` + lostAttempt + ` ORDER BY retry_at LIMIT $3` + lock + `) l
 	) UPDATE attempts SET retry_at = $2
 	WHERE (blob_id, key) IN (SELECT blob_id, key FROM u ORDER BY at LIMIT $3)
 	RETURNING key, due_at, failures`
