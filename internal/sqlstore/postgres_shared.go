@@ -18,7 +18,7 @@ const (
 	// lookupsAbreast and the others are how many such statements are under way at a
 	// time: while one waits for the disk, the other has the processor.
 	lookupsAbreast = 2
-	spendsAbreast  = 1
+	spendsAbreast  = 2
 	acksAbreast    = 1
 	addingsAbreast = 2
 
