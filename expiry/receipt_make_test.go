@@ -6,21 +6,13 @@ import (
 	"time"
 
 	"mayfly/blobstore"
-	"mayfly/expiry"
 )
 
 // TestPurgeSigns: every blob that is erased gets a receipt that says what its row said,
 // and nothing else does.
 func TestPurgeSigns(t *testing.T) {
 	t.Parallel()
-	file, err := expiry.GenerateKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := expiry.NewSigner(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	signer := newSigner(t)
 	w := newWorld(t)
 	digest := blobstore.Digest(sha256.Sum256([]byte("seven b")))
 	stored := w.blob(t, 0)
@@ -64,11 +56,7 @@ func TestPurgeSigns(t *testing.T) {
 // before it was due (P4).
 func TestPurgeSignsWhenTheClockWentBack(t *testing.T) {
 	t.Parallel()
-	file, _ := expiry.GenerateKey()
-	signer, err := expiry.NewSigner(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	signer := newSigner(t)
 	w := newWorld(t)
 	row := w.add("pending", "not_uploaded", 9, start, 1)
 	row.Policy = "view-once"

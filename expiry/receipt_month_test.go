@@ -30,14 +30,7 @@ func (all tombstones) Receipts(_ context.Context, _ string, after uuid.UUID, _ i
 // that was tampered with is told.
 func TestMonth(t *testing.T) {
 	t.Parallel()
-	file, err := expiry.GenerateKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := expiry.NewSigner(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	signer := newSigner(t)
 	march := time.Date(2026, time.March, 1, 0, 0, 0, 0, time.UTC)
 	var all tombstones
 	for _, erased := range []time.Time{march.Add(-time.Microsecond), march, march.AddDate(0, 0, 20), march.AddDate(0, 1, 0).Add(-time.Microsecond), march.AddDate(0, 1, 0)} {
