@@ -11,6 +11,10 @@ import (
 
 var _ expiry.Turns = (*Store)(nil)
 
+// farAhead is more than any turn lasts: one that ends later was taken by a clock that
+// was wrong.
+const farAhead = 24 * time.Hour
+
 const (
 	takeTurn = `INSERT INTO turns (job, holder, until, done) VALUES ($1, $2, $3, 0)
 		ON CONFLICT (job) DO UPDATE SET holder = excluded.holder, until = excluded.until, done = 0
@@ -22,7 +26,7 @@ const (
 // TakeTurn implements expiry.Turns.
 func (s *Store) TakeTurn(ctx context.Context, job string, holder uuid.UUID, now, until time.Time) (taken bool, held expiry.HeldTurn, err error) {
 	err = s.write(ctx, 1, func(c *conn) error {
-		n, err := c.exec(takeTurn, job, holder[:], micros(until), micros(now), micros(until.Add(until.Sub(now))))
+		n, err := c.exec(takeTurn, job, holder[:], micros(until), micros(now), micros(now.Add(farAhead)))
 		taken, held = n == 1, expiry.HeldTurn{}
 		if err != nil || taken {
 			return err
