@@ -232,9 +232,12 @@ func (r *running) stop() error {
 		return r.failed("has ended while it was needed")
 	default:
 	}
-	_ = r.cmd.Process.Signal(syscall.SIGTERM) // if it ends right now, that is what we want
+	_ = r.cmd.Process.Signal(syscall.SIGTERM) // if it ends right now, its exit code tells
 	select {
 	case <-r.ended:
+		if r.cmd.ProcessState.ExitCode() > 0 {
+			return r.failed("has ended while it was needed")
+		}
 	case <-time.After(stopTime):
 		_ = r.cmd.Process.Kill()
 		<-r.ended
