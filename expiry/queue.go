@@ -15,7 +15,8 @@ import (
 type Queue interface {
 	Stops
 
-	// Claim takes up to limit entries that are due at now, the oldest first, and
+	// Claim takes up to limit entries that are due at now, the oldest first (of blobs
+	// that no pass has looked at before: by when they could first have been due), and
 	// keeps them from every other caller until now + lease. A blob among them is
 	// purging from here on: no ticket opens it. Entries whose lease ran out (their
 	// pass died) and whose delay is over (Defer) are due again, and queue by that
