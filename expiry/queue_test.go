@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"slices"
 	"sync"
 	"time"
@@ -34,11 +32,7 @@ type row struct {
 
 const tombstoneTTL = 90 * 24 * time.Hour
 
-func newKey(id uuid.UUID) blobstore.Key {
-	var attempt [8]byte
-	rand.Read(attempt[:])
-	return blobstore.Key(hex.EncodeToString(id[:]) + "-" + hex.EncodeToString(attempt[:]))
-}
+func newKey(id uuid.UUID) blobstore.Key { return blobstore.NewKey(id) }
 
 // add makes a row that is due at that time.
 func (q *queue) add(state, reason string, size int64, at time.Time, keys int) *row {

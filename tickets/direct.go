@@ -51,7 +51,7 @@ func (s *Service) direct(ctx context.Context, b Blob, grant Token) (*Direct, err
 func directKey(grant Token) blobstore.Key {
 	h := grant.Hash()
 	sum := sha256.Sum256(append([]byte("direct upload\x00"), h[:]...))
-	return attemptKey(grant.ID(), [8]byte(sum[:]))
+	return blobstore.AttemptKey(grant.ID(), [8]byte(sum[:]))
 }
 
 // Complete makes a blob stored whose bytes a client has brought to the blob store
@@ -84,7 +84,7 @@ func (s *Service) Complete(ctx context.Context, grant Token) (Blob, error) {
 	if err := s.arrived(ctx, b, put); err != nil {
 		return Blob{}, err
 	}
-	key := newKey(b.ID)
+	key := blobstore.NewKey(b.ID)
 	if err := s.Store.BeginAttempt(ctx, b.ID, key, b.UploadUntil, s.now()); err != nil {
 		return Blob{}, known(err, "record the upload", ErrTooLate)
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"mayfly/blobstore"
 )
 
 // reservations are attempts that are on record before anybody has asked for them.
@@ -45,7 +47,7 @@ func (s *Service) reserve(ctx context.Context, ttl time.Duration) (a Attempt, do
 		rows := make([]Attempt, n)
 		for i := range made {
 			id := newID()
-			rows[i] = Attempt{ID: id, Key: newKey(id), Due: fresh.Add(ttl)}
+			rows[i] = Attempt{ID: id, Key: blobstore.NewKey(id), Due: fresh.Add(ttl)}
 			made[i] = reservation{rows[i], fresh}
 		}
 		if err := s.Store.Reserve(ctx, rows); err != nil {

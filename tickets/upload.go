@@ -2,8 +2,6 @@ package tickets
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -36,7 +34,7 @@ func (s *Service) Upload(ctx context.Context, grant Token, body io.Reader, lengt
 	case length < b.Size:
 		return Blob{}, fmt.Errorf("%w: %d bytes, not %d", blobstore.ErrSize, length, b.Size)
 	}
-	key := newKey(b.ID)
+	key := blobstore.NewKey(b.ID)
 	if err := s.Store.BeginAttempt(ctx, b.ID, key, b.UploadUntil, s.now()); err != nil {
 		return Blob{}, known(err, "record the upload", ErrTooLate)
 	}
@@ -167,29 +165,4 @@ func (s *Service) discard(ctx context.Context, id uuid.UUID, key blobstore.Key) 
 	if err := s.Blobs.Delete(ctx, key); err == nil {
 		_ = s.Store.DropAttempt(ctx, id, key) // the purge finds the record, and deletes nothing twice
 	}
-}
-
-// newKey makes the key of one attempt to upload a blob: the blob's id, so that a
-// sweep finds the row of a key, and 64 random bits, so that no two attempts meet.
-func newKey(blob uuid.UUID) blobstore.Key {
-	var attempt [8]byte
-	rand.Read(attempt[:])
-	return attemptKey(blob, attempt)
-}
-
-func attemptKey(blob uuid.UUID, attempt [8]byte) blobstore.Key {
-	return blobstore.Key(hex.EncodeToString(blob[:]) + "-" + hex.EncodeToString(attempt[:]))
-}
-
-// KeyOwner is the id of the blob that a key was made for; false if newKey did not
-// make it.
-func KeyOwner(key blobstore.Key) (uuid.UUID, bool) {
-	var id uuid.UUID
-	if len(key) != 32+1+16 || key[32] != '-' {
-		return id, false
-	}
-	if _, err := hex.Decode(id[:], []byte(key[:32])); err != nil {
-		return uuid.UUID{}, false
-	}
-	return id, true
 }

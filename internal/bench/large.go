@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 
 	"mayfly/blobstore"
-	"mayfly/tickets"
 )
 
 const largeSize = 1 << 30
@@ -133,7 +132,7 @@ func (s *servers) blobPaths() (map[uuid.UUID]string, error) {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
-		if id, ok := tickets.KeyOwner(blobstore.Key(d.Name())); ok {
+		if id, ok := blobstore.Key(d.Name()).Owner(); ok {
 			rel, err := filepath.Rel(s.dir, path)
 			paths[id] = filepath.ToSlash(rel)
 			return err

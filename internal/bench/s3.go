@@ -16,7 +16,6 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"mayfly/blobstore"
-	"mayfly/tickets"
 )
 
 // minioVariable says where MinIO is, as http://ACCESS:SECRET@HOST:PORT:
@@ -125,7 +124,7 @@ func (d direct) names(ctx context.Context) (map[uuid.UUID]string, error) {
 		if o.Err != nil {
 			return nil, o.Err
 		}
-		if id, ok := tickets.KeyOwner(blobstore.Key(o.Key)); ok {
+		if id, ok := blobstore.Key(o.Key).Owner(); ok {
 			names[id] = o.Key
 		}
 	}

@@ -8,7 +8,6 @@ import (
 
 	"mayfly/blobstore"
 	"mayfly/expiry"
-	"mayfly/tickets"
 )
 
 // The same conditions as in claimBlobs and claimAttempts.
@@ -64,7 +63,7 @@ func (s *Store) Owned(ctx context.Context, keys []blobstore.Key) ([]bool, error)
 	found := make([]bool, len(keys))
 	err := s.readLong(ctx, func(c *conn) (err error) {
 		for i, key := range keys {
-			id, ok := tickets.KeyOwner(key)
+			id, ok := key.Owner()
 			if !ok {
 				continue // nobody's, since checkKey lets no such key in
 			}

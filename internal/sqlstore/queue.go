@@ -157,7 +157,7 @@ func (s *Store) Erase(ctx context.Context, done []expiry.Due, now time.Time) err
 // eachLone calls do for the attempt that the entry is.
 func eachLone(d expiry.Due, do func(uuid.UUID, blobstore.Key) error) error {
 	for _, key := range d.Keys {
-		blob, ok := tickets.KeyOwner(key)
+		blob, ok := key.Owner()
 		if !ok {
 			return fmt.Errorf("key %q: %w", key, errForeignKey)
 		}

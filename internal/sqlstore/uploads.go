@@ -17,7 +17,7 @@ import (
 var errForeignKey = errors.New("the key was not made for this blob")
 
 func checkKey(id uuid.UUID, key blobstore.Key) error {
-	if owner, ok := tickets.KeyOwner(key); !ok || owner != id {
+	if owner, ok := key.Owner(); !ok || owner != id {
 		return fmt.Errorf("blob %s, key %q: %w", id, key, errForeignKey)
 	}
 	return nil

@@ -6,8 +6,6 @@
 package storetest
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"testing"
@@ -252,11 +250,7 @@ func newHash() (h tickets.Hash) {
 	return h
 }
 
-func newKey(id uuid.UUID) blobstore.Key {
-	var attempt [8]byte
-	rand.Read(attempt[:])
-	return blobstore.Key(hex.EncodeToString(id[:]) + "-" + hex.EncodeToString(attempt[:]))
-}
+func newKey(id uuid.UUID) blobstore.Key { return blobstore.NewKey(id) }
 
 // together runs all at the same moment, as far as there is one, and waits.
 func together(all ...func()) {
