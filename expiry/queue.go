@@ -77,6 +77,9 @@ type Due struct {
 	SHA256   *blobstore.Digest
 	Policy   string
 	StoredAt time.Time
+	// Evidence says that the blob is a report's: with its bytes go the report's texts and
+	// its sealed key.
+	Evidence bool
 	// Receipt is what the tombstone will have with it, nil for none.
 	Receipt []byte
 }

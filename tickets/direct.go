@@ -96,8 +96,8 @@ func (s *Service) Complete(ctx context.Context, grant Token) (Blob, error) {
 		}
 		return Blob{}, err
 	}
-	b = b.storedAs(key, sum, s.now())
-	err = s.Store.Commit(ctx, Commit{ID: b.ID, Key: key, SHA256: sum, Now: b.StoredAt, Expires: b.ExpiresAt})
+	b = s.storedAs(b, key, sum)
+	err = s.Store.Commit(ctx, b.commit())
 	if err := s.recorded(ctx, b, err); err != nil {
 		return Blob{}, err
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/google/uuid"
+
 	"mayfly/blobstore"
 )
 
@@ -62,7 +64,7 @@ func (s *Service) Open(ctx context.Context, token Token, claim ClaimKey) (*Downl
 		return s.confirm(ctx, d)
 	}
 	// P2: from here on it is the one conditional statement that decides.
-	if err := s.spend(ctx, t, token, claim); err != nil {
+	if err := s.spend(ctx, t, token, claim, b.IsEvidence()); err != nil {
 		d.Close()
 		return nil, err
 	}
@@ -79,7 +81,7 @@ func (s *Service) openRecorded(t Ticket, b Blob) bool {
 // was unsent since it was found: otherwise an unsend between the two would cut
 // nothing. Where a ticket is spent the spend itself tells.
 func (s *Service) confirm(ctx context.Context, d *Download) (*Download, error) {
-	t, b, err := s.Store.FindTicket(ctx, d.Ticket.ID, d.Ticket.Hash)
+	t, b, err := s.held(ctx, d.Ticket.ID, d.Ticket.Hash)
 	switch {
 	case err != nil:
 		err = known(err, "find the ticket", ErrUnknownTicket)
@@ -162,8 +164,27 @@ func (s *Service) Peek(ctx context.Context, token Token) (Ticket, Blob, error) {
 }
 
 func (s *Service) find(ctx context.Context, token Token) (Ticket, Blob, error) {
-	t, b, err := s.Store.FindTicket(ctx, token.ID(), token.Hash())
+	t, b, err := s.held(ctx, token.ID(), token.Hash())
 	return t, b, known(err, "find the ticket", ErrUnknownTicket)
+}
+
+// held is what the holder of a ticket has. A moderator's ticket ends long before the
+// evidence does.
+func (s *Service) held(ctx context.Context, id uuid.UUID, h Hash) (Ticket, Blob, error) {
+	t, b, err := s.Store.FindTicket(ctx, id, h)
+	if err == nil && b.IsEvidence() {
+		if until := issuedAt(id).Add(EvidenceTTL); until.Before(b.ExpiresAt) {
+			b.ExpiresAt = until
+		}
+	}
+	return t, b, err
+}
+
+// issuedAt is when newID made an id of version 7, which begins with the time in
+// milliseconds (RFC 9562 §5.7).
+func issuedAt(id uuid.UUID) time.Time {
+	sec, nsec := id.Time().UnixTime()
+	return time.Unix(sec, nsec).UTC()
 }
 
 // begin opens the blob at the store and registers the transfer.
@@ -191,7 +212,7 @@ func (s *Service) missing(ctx context.Context, t Ticket, err error) error {
 	if errors.Is(err, blobstore.ErrNotFound) {
 		ctx, cancel := settle(ctx)
 		defer cancel()
-		t, b, findErr := s.Store.FindTicket(ctx, t.ID, t.Hash)
+		t, b, findErr := s.held(ctx, t.ID, t.Hash)
 		if findErr == nil && b.State != BlobStored {
 			return t.purged(b, s.now())
 		}
@@ -208,17 +229,20 @@ func (t Ticket) purged(b Blob, now time.Time) error {
 }
 
 // spend turns the ticket over, durably, or says who was faster.
-func (s *Service) spend(ctx context.Context, t Ticket, token Token, claim ClaimKey) error {
+func (s *Service) spend(ctx context.Context, t Ticket, token Token, claim ClaimKey, evidence bool) error {
 	now := s.now()
 	mark := claim.claimHash()
-	won, err := s.Store.Spend(ctx, Spend{Ticket: t.ID, Blob: t.BlobID, Hash: token.Hash(), Claim: mark, Now: now})
-	if won {
+	won, err := s.Store.Spend(ctx, Spend{Ticket: t.ID, Blob: t.BlobID, Hash: token.Hash(), Claim: mark, Now: now, Evidence: evidence})
+	switch {
+	case won:
 		return nil
+	case errors.Is(err, ErrExpired), errors.Is(err, ErrRevoked):
+		return err
 	}
 	// Lost, or the answer was lost: what the row says now decides.
 	ctx, cancel := settle(ctx)
 	defer cancel()
-	after, b, findErr := s.Store.FindTicket(ctx, t.ID, t.Hash)
+	after, b, findErr := s.held(ctx, t.ID, t.Hash)
 	switch {
 	case findErr != nil && err != nil:
 		return &StoreError{"spend the ticket", errors.Join(err, findErr)}

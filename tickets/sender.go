@@ -34,6 +34,9 @@ func (s *Service) Unsend(ctx context.Context, tenant string, id uuid.UUID) error
 	if err := s.Store.Unsend(ctx, tenant, id, s.now()); err != nil {
 		return known(err, "unsend the blob", ErrUnknownBlob)
 	}
-	s.transfers.cut(id)
+	s.Cut(id)
 	return nil
 }
+
+// Cut ends the transfers of a blob that are under way in this process.
+func (s *Service) Cut(id uuid.UUID) { s.transfers.cut(id) }

@@ -19,6 +19,9 @@ const (
 	maxContextBytes    = 1024
 )
 
+// EvidenceTTL is how long a moderator's ticket for evidence is good.
+const EvidenceTTL = 15 * time.Minute
+
 // settleTimeout bounds what is finished after the client has gone: removing what a
 // failed upload left, finding out whether a spend happened.
 const settleTimeout = 10 * time.Second
@@ -31,6 +34,9 @@ type Service struct {
 	// Policies resolves a policy's name, empty for the default, to its terms. ok is
 	// false for a name that a tenant cannot use.
 	Policies func(ctx context.Context, tenant, name string) (t Terms, ok bool, err error)
+	// Stamp makes what shows later when a blob with these ids, digest and texts was stored;
+	// nil for none.
+	Stamp func(Blob) string
 	// Direct lets clients bring bytes to the blob store themselves, if it is a
 	// blobstore.Presigner.
 	Direct bool

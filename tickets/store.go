@@ -62,6 +62,10 @@ type Store interface {
 	// false: the ticket was not ready, or no longer openable; nothing was changed.
 	// After an error the caller reads the ticket: if its Claim is s.Claim, the
 	// spend happened.
+	//
+	// A ticket for evidence is spent in one transaction with the entry in the audit log
+	// (P6). ErrExpired if it was issued longer than EvidenceTTL ago, ErrRevoked if the
+	// moderator's key is revoked; then nothing was changed.
 	Spend(ctx context.Context, s Spend) (bool, error)
 
 	// Acknowledge turns opened into delivered if the claim is the ticket's; false
@@ -105,6 +109,7 @@ type Commit struct {
 	SHA256  blobstore.Digest
 	Now     time.Time
 	Expires time.Time
+	Stamp   string // empty for none
 }
 
 // Spend is one open, as the Store records it.
@@ -114,4 +119,6 @@ type Spend struct {
 	Hash   Hash
 	Claim  Hash
 	Now    time.Time
+	// Evidence says that the blob is a report's.
+	Evidence bool
 }

@@ -41,6 +41,8 @@ const (
 	ReasonOpened      Reason = "opened"       // opened, and the windows after it are over
 	ReasonUnsent      Reason = "unsent"       // the sender's deletion
 	ReasonNotUploaded Reason = "not_uploaded" // the bytes did not arrive in time
+	ReasonRetention   Reason = "retention"    // evidence: its time is over
+	ReasonWithdrawn   Reason = "withdrawn"    // evidence: the reporter took the consent back
 )
 
 // Blob is the row of a blob: what is known of the bytes, never the bytes.
@@ -73,8 +75,14 @@ type Blob struct {
 	// Receipt is the signed statement that the blob was erased, a DSSE envelope; empty
 	// before that, and where none are made.
 	Receipt string
-	Reason  Reason
+	// Stamp is what Service.Stamp made when the bytes were stored; empty for none.
+	Stamp  string
+	Reason Reason
 }
+
+// IsEvidence reports whether the blob is the evidence of a report, by its key: a moderator's
+// tickets open it, and nobody else's.
+func (b Blob) IsEvidence() bool { return b.Key.IsEvidence() }
 
 // LatestExpiry is the deadline, or while the blob is pending the latest moment
 // that it can come to be.

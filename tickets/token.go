@@ -1,6 +1,7 @@
 package tickets
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -26,6 +27,7 @@ const (
 	KindKey    Kind = "mfk_" // an API key
 	KindGrant  Kind = "mfu_" // an upload grant
 	KindTicket Kind = "mft_" // a ticket
+	KindReport Kind = "mfr_" // a report handle
 )
 
 // A token is its kind and 70 base62 digits: id (16 bytes), secret (32 bytes) and
@@ -88,6 +90,16 @@ func (t Token) checksum() uint32 {
 
 // ID is the row that the token is for. It is no secret.
 func (t Token) ID() uuid.UUID { return t.id }
+
+// Derive makes a token for the row with this id out of this one's secret and a salt:
+// whoever has both can make it again, and it tells nothing of this one.
+func (t Token) Derive(kind Kind, id uuid.UUID, salt []byte) Token {
+	mac := hmac.New(sha256.New, t.secret[:])
+	mac.Write([]byte(kind))
+	mac.Write(id[:])
+	mac.Write(salt)
+	return Token{kind: kind, id: id, secret: [32]byte(mac.Sum(nil))}
+}
 
 // Hash is what is stored of the token.
 func (t Token) Hash() Hash {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -42,8 +41,8 @@ func (s *Service) Upload(ctx context.Context, grant Token, body io.Reader, lengt
 	if err != nil {
 		return Blob{}, err
 	}
-	b = b.storedAs(key, sum, s.now())
-	err = s.Store.Commit(ctx, Commit{ID: b.ID, Key: key, SHA256: sum, Now: b.StoredAt, Expires: b.ExpiresAt})
+	b = s.storedAs(b, key, sum)
+	err = s.Store.Commit(ctx, b.commit())
 	if err := s.recorded(ctx, b, err); err != nil {
 		return Blob{}, err
 	}
@@ -82,10 +81,9 @@ func (s *Service) UploadNow(ctx context.Context, r Request, body io.Reader) (Iss
 	if err != nil {
 		return Issued{}, err
 	}
-	now := s.now()
-	b := issued.Blob.storedAs(attempt.Key, sum, now)
+	b := s.storedAs(issued.Blob, attempt.Key, sum)
 	err = ErrTooLate
-	if now.Before(b.UploadUntil) {
+	if b.StoredAt.Before(b.UploadUntil) {
 		err = s.Store.Create(ctx, b, rows(issued.Tickets))
 	}
 	if err := s.recorded(ctx, b, err); err != nil {
@@ -118,12 +116,21 @@ func (s *Service) receive(ctx context.Context, b Blob, key blobstore.Key, body i
 	return sum, nil
 }
 
-// storedAs is the blob once its bytes lie under key.
-func (b Blob) storedAs(key blobstore.Key, sum blobstore.Digest, now time.Time) Blob {
+// storedAs is the blob once its bytes lie under key, now.
+func (s *Service) storedAs(b Blob, key blobstore.Key, sum blobstore.Digest) Blob {
+	now := s.now()
 	b.State, b.Key, b.SHA256 = BlobStored, key, &sum
 	b.StoredAt, b.ExpiresAt = now, now.Add(b.Terms.UnopenedTTL)
 	b.PurgeAt = b.ExpiresAt
+	if s.Stamp != nil {
+		b.Stamp = s.Stamp(b)
+	}
 	return b
+}
+
+// commit is what the Store is told of a blob that was pending and is stored now.
+func (b Blob) commit() Commit {
+	return Commit{ID: b.ID, Key: b.Key, SHA256: *b.SHA256, Now: b.StoredAt, Expires: b.ExpiresAt, Stamp: b.Stamp}
 }
 
 // recorded says what err, the outcome of recording the stored blob, means.

@@ -19,7 +19,7 @@ var copyTests = []test{
 func copyRoundTrip(t *testing.T, s store) {
 	for _, size := range []int{0, 1, 64<<10 + 1, big} {
 		src, body := s.put(t, size)
-		dst := newKey()
+		dst := s.newKey()
 		if err := s.Copy(t.Context(), dst, src); err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}
@@ -34,7 +34,7 @@ func copyRoundTrip(t *testing.T, s store) {
 
 func copyIndependent(t *testing.T, s store) {
 	a, body := s.put(t, 100_000)
-	b, c := newKey(), newKey()
+	b, c := s.newKey(), s.newKey()
 	for _, pair := range [][2]blobstore.Key{{b, a}, {c, b}} {
 		if err := s.Copy(t.Context(), pair[0], pair[1]); err != nil {
 			t.Fatal(err)
@@ -64,8 +64,8 @@ func copyExists(t *testing.T, s store) {
 }
 
 func copyUnknown(t *testing.T, s store) {
-	dst := newKey()
-	if err := s.Copy(t.Context(), dst, newKey()); !errors.Is(err, blobstore.ErrNotFound) {
+	dst := s.newKey()
+	if err := s.Copy(t.Context(), dst, s.newKey()); !errors.Is(err, blobstore.ErrNotFound) {
 		t.Fatalf("Copy: %v, want ErrNotFound", err)
 	}
 	s.wantNone(t, dst)
@@ -74,7 +74,7 @@ func copyUnknown(t *testing.T, s store) {
 
 func copyCancelled(t *testing.T, s store) {
 	src, body := s.put(t, big)
-	dst := newKey()
+	dst := s.newKey()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Copy(ctx, dst, src); !errors.Is(err, context.Canceled) {

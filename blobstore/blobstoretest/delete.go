@@ -41,7 +41,7 @@ func deleteMany(t *testing.T, s store) {
 	var keys []blobstore.Key
 	for range 60 {
 		key, _ := s.put(t, 10)
-		keys = append(keys, key, newKey())
+		keys = append(keys, key, s.newKey())
 	}
 	keys = append(keys, keys[0]) // and one of them twice
 	kept, body := s.put(t, 10)
@@ -59,7 +59,7 @@ func deleteNothing(t *testing.T, s store) {
 	if err := s.Delete(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Delete(t.Context(), newKey()); err != nil {
+	if err := s.Delete(t.Context(), s.newKey()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -180,7 +180,7 @@ func deleteCancelled(t *testing.T, s store) {
 // discardPartial takes an upload's room away while it is under way: the harshest
 // case, for then the upload may fail, but must not become a broken blob.
 func discardPartial(t *testing.T, s store) {
-	key, body := newKey(), newBody(big)
+	key, body := s.newKey(), newBody(big)
 	p := s.putHalf(t, key, body)
 	_, partial := s.list(t)
 	for _, info := range partial {

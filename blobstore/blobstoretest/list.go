@@ -125,7 +125,7 @@ func allMeanwhile(t *testing.T, s store) {
 					return
 				default:
 				}
-				key, body := newKey(), newBody(10)
+				key, body := s.newKey(), newBody(10)
 				err := s.Put(t.Context(), key, bytes.NewReader(body), 10)
 				if err := errors.Join(err, s.Delete(t.Context(), key)); err != nil {
 					t.Error(err)

@@ -60,7 +60,7 @@ func openBadOffsets(t *testing.T, s store) {
 func openUnknown(t *testing.T, s store) {
 	s.put(t, 10)
 	for _, offset := range []int64{0, 1} {
-		if _, _, err := s.Open(t.Context(), newKey(), offset); !errors.Is(err, blobstore.ErrNotFound) {
+		if _, _, err := s.Open(t.Context(), s.newKey(), offset); !errors.Is(err, blobstore.ErrNotFound) {
 			t.Errorf("from %d: %v, want ErrNotFound", offset, err)
 		}
 	}

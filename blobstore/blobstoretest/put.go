@@ -39,7 +39,7 @@ func putOddReaders(t *testing.T, s store) {
 		"EOF with the data":     iotest.DataErrReader,
 		"half of what is asked": iotest.HalfReader,
 	} {
-		key, body := newKey(), newBody(70_001)
+		key, body := s.newKey(), newBody(70_001)
 		if err := s.Put(t.Context(), key, wrap(bytes.NewReader(body)), int64(len(body))); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -48,7 +48,7 @@ func putOddReaders(t *testing.T, s store) {
 }
 
 func putVisibleWhenComplete(t *testing.T, s store) {
-	key, body := newKey(), newBody(big)
+	key, body := s.newKey(), newBody(big)
 	p := s.putHalf(t, key, body)
 
 	s.wantNone(t, key)
@@ -150,7 +150,7 @@ func putLeavesNothing(t *testing.T, s store) {
 				return io.MultiReader(bytes.NewReader(half), iotest.ErrReader(io.ErrUnexpectedEOF))
 			}},
 		} {
-			key := newKey()
+			key := s.newKey()
 			ctx, cancel := context.WithCancel(t.Context())
 			err := s.Put(ctx, key, c.body(cancel), int64(size))
 			cancel()
@@ -180,7 +180,7 @@ func putLeavesNothing(t *testing.T, s store) {
 // nor the memory.
 func putEndless(t *testing.T, s store) {
 	const size, enough = 1000, 16 << 20
-	key := newKey()
+	key := s.newKey()
 	r := io.MultiReader(io.LimitReader(zeros{}, size+enough), iotest.ErrReader(errBody))
 	if err := s.Put(t.Context(), key, r, size); !errors.Is(err, blobstore.ErrSize) {
 		t.Errorf("Put: %v, want ErrSize before %d bytes too many", err, enough)
@@ -198,7 +198,7 @@ func (zeros) Read(p []byte) (int, error) {
 
 func putDigest(t *testing.T, s store) {
 	for _, size := range []int{0, 1, 64 << 10, big} {
-		key, body := newKey(), newBody(size)
+		key, body := s.newKey(), newBody(size)
 		r := blobstore.NewDigestReader(bytes.NewReader(body), int64(size), nil)
 		if err := s.Put(t.Context(), key, r, int64(size)); err != nil {
 			t.Fatal(err)
@@ -208,7 +208,7 @@ func putDigest(t *testing.T, s store) {
 			t.Fatalf("Put of %d bytes did not read its body to the end", size)
 		}
 
-		other := newKey()
+		other := s.newKey()
 		wrong := sum
 		wrong[0]++
 		r = blobstore.NewDigestReader(bytes.NewReader(body), int64(size), &wrong)
@@ -238,7 +238,7 @@ func putExists(t *testing.T, s store) {
 func putRace(t *testing.T, s store) {
 	const racers = 16
 	for _, size := range []int{100, 300_000} {
-		key := newKey()
+		key := s.newKey()
 		var bodies [racers][]byte
 		var errs [racers]error
 		start := make(chan struct{})

@@ -19,7 +19,11 @@ const big = 6<<20 + 7
 
 // Test runs the suite. open returns a new, empty store each time, and lets
 // t.Cleanup close it.
-func Test(t *testing.T, open func(t *testing.T) blobstore.Store) {
+func Test(t *testing.T, open func(t *testing.T) blobstore.Store) { TestKeys(t, newKey, open) }
+
+// TestKeys runs the suite with keys that newKey makes, each another one: for a store that
+// tells keys apart.
+func TestKeys(t *testing.T, newKey func() blobstore.Key, open func(t *testing.T) blobstore.Store) {
 	for _, group := range []struct {
 		name  string
 		tests []test
@@ -35,7 +39,7 @@ func Test(t *testing.T, open func(t *testing.T) blobstore.Store) {
 			for _, test := range group.tests {
 				t.Run(test.name, func(t *testing.T) {
 					t.Parallel()
-					test.run(t, store{open(t)})
+					test.run(t, store{open(t), newKey})
 				})
 			}
 		})
@@ -48,9 +52,12 @@ type test struct {
 }
 
 // store adds to a Store what the tests want to say in one line.
-type store struct{ blobstore.Store }
+type store struct {
+	blobstore.Store
+	newKey func() blobstore.Key
+}
 
-// newKey is a key that no blob has.
+// newKey is a key that no blob has, and that is no row's.
 func newKey() blobstore.Key {
 	var random [16]byte
 	rand.Read(random[:])
@@ -75,7 +82,7 @@ func (s store) mustPut(t *testing.T, key blobstore.Key, body []byte) {
 // put stores a new random body under a new key.
 func (s store) put(t *testing.T, size int) (blobstore.Key, []byte) {
 	t.Helper()
-	key, body := newKey(), newBody(size)
+	key, body := s.newKey(), newBody(size)
 	s.mustPut(t, key, body)
 	return key, body
 }

@@ -30,7 +30,7 @@ func storeKeys(t *testing.T, s store) {
 			"Put":     s.Put(ctx, key, bytes.NewReader(body), int64(len(body))),
 			"Open":    openErr,
 			"Copy to": s.Copy(ctx, key, good),
-			"Copy of": s.Copy(ctx, newKey(), key),
+			"Copy of": s.Copy(ctx, s.newKey(), key),
 			"Delete":  s.Delete(ctx, key),
 		} {
 			if !errors.Is(err, blobstore.ErrKey) {
@@ -48,7 +48,7 @@ func storeConcurrent(t *testing.T, s store) {
 	for w := range 16 {
 		workers.Go(func() {
 			for i := range 6 {
-				key, body := newKey(), newBody(w*10_000+i)
+				key, body := s.newKey(), newBody(w*10_000+i)
 				if err := s.Put(t.Context(), key, bytes.NewReader(body), int64(len(body))); err != nil {
 					t.Error(err)
 					return

@@ -20,13 +20,17 @@ type Client interface {
 	// Complete needs besides.
 	PutPart(ctx context.Context, name, upload string, number int, body []byte) (etag string, err error)
 	// CopyPart makes a part of length bytes of src, from offset.
-	CopyPart(ctx context.Context, name, upload string, number int, src string, offset, length int64) (etag string, err error)
+	CopyPart(ctx context.Context, name, upload string, number int, src Source, offset, length int64) (etag string, err error)
 	// Complete makes an object of the parts: ErrExists if there is one.
 	Complete(ctx context.Context, name, upload string, etags []string) error
 	// Abort ends a multipart upload and frees its parts. Idempotent.
 	Abort(ctx context.Context, name, upload string) error
 	// Copy copies an object of up to MaxCopy bytes on the server.
-	Copy(ctx context.Context, dst, src string) error
+	Copy(ctx context.Context, dst string, src Source) error
+	// Source is an object of another Client, or of this one, as Copy and CopyPart take
+	// it. false unless both are set up for the same server, as the same user of it: what
+	// this one can write must be able to read that. Nothing is asked of the server.
+	Source(of Client, name string) (Source, bool)
 
 	// Get reads an object from offset, which is less than its size, or 0.
 	Get(ctx context.Context, name string, offset int64) (io.ReadCloser, Object, error)
@@ -52,6 +56,9 @@ type Client interface {
 
 // MaxCopy is how much the server copies in one request (S3's own limit).
 const MaxCopy = 5 << 30
+
+// Source is an object that is copied, in whichever bucket of the server.
+type Source struct{ Bucket, Name string }
 
 // Object is an object, or one version of it.
 type Object struct {

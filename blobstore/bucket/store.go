@@ -25,6 +25,7 @@ type Store struct {
 var (
 	_ blobstore.Store      = (*Store)(nil)
 	_ blobstore.Unfinisher = (*Store)(nil)
+	_ blobstore.Importer   = (*Store)(nil)
 )
 
 // New keeps blobs behind client, under prefix, which may be empty. Uploads share the

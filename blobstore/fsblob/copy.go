@@ -2,6 +2,7 @@ package fsblob
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,14 +17,32 @@ const copyChunk = 64 << 20
 // systems that share extents (XFS, btrfs) they are not copied at all.
 // Not a hard link: the copy has its own time, and its own life.
 func (s *Store) Copy(ctx context.Context, dst, src blobstore.Key) error {
-	if err := s.copy(ctx, dst, src); err != nil {
+	if err := s.copy(ctx, dst, s, src); err != nil {
 		return fmt.Errorf("copy blob %s to %s: %w", src, dst, err)
 	}
 	return nil
 }
 
-func (s *Store) copy(ctx context.Context, dst, src blobstore.Key) error {
-	from, info, err := s.open(ctx, src)
+// Import implements blobstore.Importer: of another folder, on whichever file system. The
+// bytes stay in the kernel; on one file system that shares extents they are not copied.
+func (s *Store) Import(ctx context.Context, dst blobstore.Key, from blobstore.Store, src blobstore.Key) error {
+	other, ok := from.(*Store)
+	if !ok {
+		return fmt.Errorf("import blob %s as %s: %w", src, dst, errors.ErrUnsupported)
+	}
+	err := s.copy(ctx, dst, other, src)
+	if errors.Is(err, errors.ErrUnsupported) {
+		// What a file system cannot do (EOPNOTSUPP) must not say that nothing was done.
+		err = errors.New(err.Error())
+	}
+	if err != nil {
+		return fmt.Errorf("import blob %s as %s: %w", src, dst, err)
+	}
+	return nil
+}
+
+func (s *Store) copy(ctx context.Context, dst blobstore.Key, in *Store, src blobstore.Key) error {
+	from, info, err := in.open(ctx, src)
 	if err != nil {
 		return err
 	}

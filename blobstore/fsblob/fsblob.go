@@ -26,7 +26,10 @@ type Store struct {
 	fault func(step string) error
 }
 
-var _ blobstore.Store = (*Store)(nil)
+var (
+	_ blobstore.Store    = (*Store)(nil)
+	_ blobstore.Importer = (*Store)(nil)
+)
 
 // The steps at which tests let a file system fail.
 const (

@@ -21,6 +21,14 @@ type client struct {
 	bucket, region string
 	create         bool
 	keys           *credentials.Credentials // sign what clients send
+	account        account
+}
+
+// account is the server, and who we are to it. The access key is the one that was given;
+// without one every client takes those of the same environment, file or role.
+type account struct {
+	host, region, accessKey string
+	insecure                bool
 }
 
 var _ bucket.Client = (*client)(nil)
@@ -58,8 +66,8 @@ func (c *client) PutPart(ctx context.Context, name, upload string, number int, b
 	return part.ETag, failure(err)
 }
 
-func (c *client) CopyPart(ctx context.Context, name, upload string, number int, src string, offset, length int64) (string, error) {
-	part, err := c.core.CopyObjectPart(ctx, c.bucket, src, c.bucket, name, upload, number, offset, length, nil)
+func (c *client) CopyPart(ctx context.Context, name, upload string, number int, src bucket.Source, offset, length int64) (string, error) {
+	part, err := c.core.CopyObjectPart(ctx, src.Bucket, src.Name, c.bucket, name, upload, number, offset, length, nil)
 	return part.ETag, failure(err)
 }
 
@@ -80,8 +88,17 @@ func (c *client) Abort(ctx context.Context, name, upload string) error {
 	return failure(err)
 }
 
-func (c *client) Copy(ctx context.Context, dst, src string) error {
-	_, err := c.core.CopyObject(ctx, c.bucket, src, c.bucket, dst, nil, minio.CopySrcOptions{}, minio.PutObjectOptions{})
+// Source implements bucket.Client.
+func (c *client) Source(of bucket.Client, name string) (bucket.Source, bool) {
+	other, ok := of.(*client)
+	if !ok || other.account != c.account {
+		return bucket.Source{}, false
+	}
+	return bucket.Source{Bucket: other.bucket, Name: name}, true
+}
+
+func (c *client) Copy(ctx context.Context, dst string, src bucket.Source) error {
+	_, err := c.core.CopyObject(ctx, src.Bucket, src.Name, c.bucket, dst, nil, minio.CopySrcOptions{}, minio.PutObjectOptions{})
 	return failure(err)
 }
 

@@ -137,7 +137,10 @@ func newClient(cfg Config, keys Credentials) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{core: core, bucket: cfg.Bucket, region: cfg.Region, create: cfg.Create, keys: chain}, nil
+	return &client{
+		core: core, bucket: cfg.Bucket, region: cfg.Region, create: cfg.Create, keys: chain,
+		account: account{cfg.Host, cfg.Region, keys.AccessKey, cfg.Insecure},
+	}, nil
 }
 
 // exists asks for the bucket, and makes it if that was wanted.

@@ -27,8 +27,14 @@ type client struct {
 	// those that were begun since it started, and after a day it removes the rest.
 	asksAll bool
 	// slow is for requests that copy: the server answers when it is done.
-	slow func(*s3.Options)
+	slow    func(*s3.Options)
+	account account
 }
+
+// account is the server, and who we are to it. The endpoint is empty if it is AWS. The
+// access key is the one that was given; without one every client takes what the SDK finds
+// in the same places.
+type account struct{ endpoint, region, accessKey string }
 
 var _ bucket.Client = (*client)(nil)
 

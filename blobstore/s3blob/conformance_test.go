@@ -177,7 +177,7 @@ func TestCopyByParts(t *testing.T) {
 		}
 		var etags []string
 		for i, length := range []int64{bucket.PartSize, 1000} {
-			etag, err := c.CopyPart(t.Context(), dst, upload, i+1, src, int64(i)*bucket.PartSize, length)
+			etag, err := c.CopyPart(t.Context(), dst, upload, i+1, bucket.Source{Bucket: c.bucket, Name: src}, int64(i)*bucket.PartSize, length)
 			if err != nil {
 				t.Fatal(err)
 			}

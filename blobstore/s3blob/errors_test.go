@@ -96,9 +96,9 @@ func TestErrorIn200(t *testing.T) {
 		"no ETag":                 `<?xml version="1.0"?><Result></Result>`,
 	} {
 		c := clientOf(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, body) })
-		_, partErr := c.CopyPart(t.Context(), "b", "upload", 1, "a", 0, 10)
+		_, partErr := c.CopyPart(t.Context(), "b", "upload", 1, bucket.Source{Bucket: c.bucket, Name: "a"}, 0, 10)
 		for operation, err := range map[string]error{
-			"Copy":     c.Copy(t.Context(), "b", "a"),
+			"Copy":     c.Copy(t.Context(), "b", bucket.Source{Bucket: c.bucket, Name: "a"}),
 			"CopyPart": partErr,
 			"Complete": c.Complete(t.Context(), "b", "upload", []string{"etag"}),
 		} {

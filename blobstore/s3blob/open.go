@@ -91,5 +91,6 @@ func newClient(ctx context.Context, l location, credentials Credentials) (*clien
 		checksums: options.RequestChecksumCalculation == aws.RequestChecksumCalculationWhenSupported,
 		asksAll:   l.endpoint != "",
 		slow:      func(o *s3.Options) { o.HTTPClient = slow },
+		account:   account{aws.ToString(options.BaseEndpoint), options.Region, credentials.AccessKey},
 	}, nil
 }

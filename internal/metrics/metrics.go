@@ -30,7 +30,7 @@ var (
 		"invalid_request", "unknown_grant", "already_stored", "not_uploaded", "too_late", "too_large", "size_mismatch",
 		"digest_mismatch", "body_timeout", "unavailable", "insufficient_storage", "internal",
 	}
-	purgeReasons = []string{"unopened", "opened", "unsent", "not_uploaded"}
+	purgeReasons = []string{"unopened", "opened", "unsent", "not_uploaded", "retention", "withdrawn"}
 	purgeStages  = []string{"delete", "verify", "unfinished", "record"}
 	jobs         = []string{"purge", "sweep", "policies"}
 )

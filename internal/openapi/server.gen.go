@@ -23,8 +23,10 @@ import (
 const (
 	BlobReasonNotUploaded BlobReason = "not_uploaded"
 	BlobReasonOpened      BlobReason = "opened"
+	BlobReasonRetention   BlobReason = "retention"
 	BlobReasonUnopened    BlobReason = "unopened"
 	BlobReasonUnsent      BlobReason = "unsent"
+	BlobReasonWithdrawn   BlobReason = "withdrawn"
 )
 
 // Valid indicates whether the value is a known member of the BlobReason enum.
@@ -34,9 +36,13 @@ func (e BlobReason) Valid() bool {
 		return true
 	case BlobReasonOpened:
 		return true
+	case BlobReasonRetention:
+		return true
 	case BlobReasonUnopened:
 		return true
 	case BlobReasonUnsent:
+		return true
+	case BlobReasonWithdrawn:
 		return true
 	default:
 		return false
@@ -67,12 +73,35 @@ func (e BlobState) Valid() bool {
 	}
 }
 
+// Defines values for ConsentRecordShared.
+const (
+	Comment ConsentRecordShared = "comment"
+	Key     ConsentRecordShared = "key"
+	Media   ConsentRecordShared = "media"
+)
+
+// Valid indicates whether the value is a known member of the ConsentRecordShared enum.
+func (e ConsentRecordShared) Valid() bool {
+	switch e {
+	case Comment:
+		return true
+	case Key:
+		return true
+	case Media:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DueReason.
 const (
 	DueReasonNotUploaded DueReason = "not_uploaded"
 	DueReasonOpened      DueReason = "opened"
+	DueReasonRetention   DueReason = "retention"
 	DueReasonUnopened    DueReason = "unopened"
 	DueReasonUnsent      DueReason = "unsent"
+	DueReasonWithdrawn   DueReason = "withdrawn"
 )
 
 // Valid indicates whether the value is a known member of the DueReason enum.
@@ -82,9 +111,13 @@ func (e DueReason) Valid() bool {
 		return true
 	case DueReasonOpened:
 		return true
+	case DueReasonRetention:
+		return true
 	case DueReasonUnopened:
 		return true
 	case DueReasonUnsent:
+		return true
+	case DueReasonWithdrawn:
 		return true
 	default:
 		return false
@@ -100,6 +133,45 @@ const (
 func (e HealthStatus) Valid() bool {
 	switch e {
 	case Ok:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for HoldClass.
+const (
+	Legal  HoldClass = "legal"
+	Review HoldClass = "review"
+)
+
+// Valid indicates whether the value is a known member of the HoldClass enum.
+func (e HoldClass) Valid() bool {
+	switch e {
+	case Legal:
+		return true
+	case Review:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Outcome.
+const (
+	OutcomeDismissed Outcome = "dismissed"
+	OutcomeEscalated Outcome = "escalated"
+	OutcomeUpheld    Outcome = "upheld"
+)
+
+// Valid indicates whether the value is a known member of the Outcome enum.
+func (e Outcome) Valid() bool {
+	switch e {
+	case OutcomeDismissed:
+		return true
+	case OutcomeEscalated:
+		return true
+	case OutcomeUpheld:
 		return true
 	default:
 		return false
@@ -129,22 +201,36 @@ func (e PolicyOrigin) Valid() bool {
 
 // Defines values for ProblemCode.
 const (
+	ProblemCodeAlreadyReported      ProblemCode = "already_reported"
 	ProblemCodeAlreadyStored        ProblemCode = "already_stored"
 	ProblemCodeBodyTimeout          ProblemCode = "body_timeout"
+	ProblemCodeClaimed              ProblemCode = "claimed"
+	ProblemCodeConsentRequired      ProblemCode = "consent_required"
 	ProblemCodeDeletionStopped      ProblemCode = "deletion_stopped"
 	ProblemCodeDigestMismatch       ProblemCode = "digest_mismatch"
 	ProblemCodeErased               ProblemCode = "erased"
 	ProblemCodeExpired              ProblemCode = "expired"
 	ProblemCodeForbidden            ProblemCode = "forbidden"
+	ProblemCodeForgotten            ProblemCode = "forgotten"
+	ProblemCodeIdempotencyMismatch  ProblemCode = "idempotency_mismatch"
 	ProblemCodeInsufficientStorage  ProblemCode = "insufficient_storage"
 	ProblemCodeInternal             ProblemCode = "internal"
 	ProblemCodeInvalidRequest       ProblemCode = "invalid_request"
 	ProblemCodeLengthRequired       ProblemCode = "length_required"
 	ProblemCodeMalformedToken       ProblemCode = "malformed_token"
+	ProblemCodeMediaNotAwaited      ProblemCode = "media_not_awaited"
 	ProblemCodeMethodNotAllowed     ProblemCode = "method_not_allowed"
+	ProblemCodeModerationOff        ProblemCode = "moderation_off"
+	ProblemCodeNoEvidence           ProblemCode = "no_evidence"
+	ProblemCodeNotClaimed           ProblemCode = "not_claimed"
+	ProblemCodeNotDecided           ProblemCode = "not_decided"
 	ProblemCodeNotFound             ProblemCode = "not_found"
+	ProblemCodeNotOnHold            ProblemCode = "not_on_hold"
+	ProblemCodeNotOpen              ProblemCode = "not_open"
 	ProblemCodeNotOpened            ProblemCode = "not_opened"
+	ProblemCodeNotReportable        ProblemCode = "not_reportable"
 	ProblemCodeNotUploaded          ProblemCode = "not_uploaded"
+	ProblemCodeOnHold               ProblemCode = "on_hold"
 	ProblemCodeOpened               ProblemCode = "opened"
 	ProblemCodePlanDrifted          ProblemCode = "plan_drifted"
 	ProblemCodePolicyChanging       ProblemCode = "policy_changing"
@@ -153,6 +239,8 @@ const (
 	ProblemCodeRangeNotSatisfiable  ProblemCode = "range_not_satisfiable"
 	ProblemCodeRateLimited          ProblemCode = "rate_limited"
 	ProblemCodeRevoked              ProblemCode = "revoked"
+	ProblemCodeSamePerson           ProblemCode = "same_person"
+	ProblemCodeSealedKeyRefused     ProblemCode = "sealed_key_refused"
 	ProblemCodeSizeMismatch         ProblemCode = "size_mismatch"
 	ProblemCodeTokenRequired        ProblemCode = "token_required"
 	ProblemCodeTooLarge             ProblemCode = "too_large"
@@ -164,16 +252,25 @@ const (
 	ProblemCodeUnknownGrant         ProblemCode = "unknown_grant"
 	ProblemCodeUnknownKey           ProblemCode = "unknown_key"
 	ProblemCodeUnknownPolicy        ProblemCode = "unknown_policy"
+	ProblemCodeUnknownRecipient     ProblemCode = "unknown_recipient"
+	ProblemCodeUnknownReport        ProblemCode = "unknown_report"
 	ProblemCodeUnknownTicket        ProblemCode = "unknown_ticket"
 	ProblemCodeUnsupportedMediaType ProblemCode = "unsupported_media_type"
+	ProblemCodeWithdrawn            ProblemCode = "withdrawn"
 )
 
 // Valid indicates whether the value is a known member of the ProblemCode enum.
 func (e ProblemCode) Valid() bool {
 	switch e {
+	case ProblemCodeAlreadyReported:
+		return true
 	case ProblemCodeAlreadyStored:
 		return true
 	case ProblemCodeBodyTimeout:
+		return true
+	case ProblemCodeClaimed:
+		return true
+	case ProblemCodeConsentRequired:
 		return true
 	case ProblemCodeDeletionStopped:
 		return true
@@ -185,6 +282,10 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeForbidden:
 		return true
+	case ProblemCodeForgotten:
+		return true
+	case ProblemCodeIdempotencyMismatch:
+		return true
 	case ProblemCodeInsufficientStorage:
 		return true
 	case ProblemCodeInternal:
@@ -195,13 +296,31 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeMalformedToken:
 		return true
+	case ProblemCodeMediaNotAwaited:
+		return true
 	case ProblemCodeMethodNotAllowed:
+		return true
+	case ProblemCodeModerationOff:
+		return true
+	case ProblemCodeNoEvidence:
+		return true
+	case ProblemCodeNotClaimed:
+		return true
+	case ProblemCodeNotDecided:
 		return true
 	case ProblemCodeNotFound:
 		return true
+	case ProblemCodeNotOnHold:
+		return true
+	case ProblemCodeNotOpen:
+		return true
 	case ProblemCodeNotOpened:
 		return true
+	case ProblemCodeNotReportable:
+		return true
 	case ProblemCodeNotUploaded:
+		return true
+	case ProblemCodeOnHold:
 		return true
 	case ProblemCodeOpened:
 		return true
@@ -218,6 +337,10 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeRateLimited:
 		return true
 	case ProblemCodeRevoked:
+		return true
+	case ProblemCodeSamePerson:
+		return true
+	case ProblemCodeSealedKeyRefused:
 		return true
 	case ProblemCodeSizeMismatch:
 		return true
@@ -241,9 +364,78 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeUnknownPolicy:
 		return true
+	case ProblemCodeUnknownRecipient:
+		return true
+	case ProblemCodeUnknownReport:
+		return true
 	case ProblemCodeUnknownTicket:
 		return true
 	case ProblemCodeUnsupportedMediaType:
+		return true
+	case ProblemCodeWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReportState.
+const (
+	ReportStateAwaitingMedia ReportState = "awaiting_media"
+	ReportStateClaimed       ReportState = "claimed"
+	ReportStateCopying       ReportState = "copying"
+	ReportStateDismissed     ReportState = "dismissed"
+	ReportStateEscalated     ReportState = "escalated"
+	ReportStateLapsed        ReportState = "lapsed"
+	ReportStateOpen          ReportState = "open"
+	ReportStateUpheld        ReportState = "upheld"
+	ReportStateWithdrawn     ReportState = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the ReportState enum.
+func (e ReportState) Valid() bool {
+	switch e {
+	case ReportStateAwaitingMedia:
+		return true
+	case ReportStateClaimed:
+		return true
+	case ReportStateCopying:
+		return true
+	case ReportStateDismissed:
+		return true
+	case ReportStateEscalated:
+		return true
+	case ReportStateLapsed:
+		return true
+	case ReportStateOpen:
+		return true
+	case ReportStateUpheld:
+		return true
+	case ReportStateWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StampVerdict.
+const (
+	StampVerdictInvalid    StampVerdict = "invalid"
+	StampVerdictNone       StampVerdict = "none"
+	StampVerdictUnknownKey StampVerdict = "unknown_key"
+	StampVerdictValid      StampVerdict = "valid"
+)
+
+// Valid indicates whether the value is a known member of the StampVerdict enum.
+func (e StampVerdict) Valid() bool {
+	switch e {
+	case StampVerdictInvalid:
+		return true
+	case StampVerdictNone:
+		return true
+	case StampVerdictUnknownKey:
+		return true
+	case StampVerdictValid:
 		return true
 	default:
 		return false
@@ -282,6 +474,48 @@ type AddedTickets struct {
 	Tickets []IssuedTicket `json:"tickets"`
 }
 
+// Audit defines model for Audit.
+type Audit struct {
+	Entries []AuditEntry `json:"entries"`
+
+	// Head The last entry there is; number 0 and the hash of zeros while there is none.
+	Head AuditHead `json:"head"`
+}
+
+// AuditEntry defines model for AuditEntry.
+type AuditEntry struct {
+	// Act Examples: filed
+	Act string `json:"act"`
+
+	// Actor A key's id, `reporter` or `server`.
+	Actor string    `json:"actor"`
+	At    time.Time `json:"at"`
+
+	// Digest SHA-256 in lower-case hex.
+	Digest *Sha256 `json:"digest,omitempty"`
+
+	// Hash SHA-256 in lower-case hex.
+	Hash Sha256 `json:"hash"`
+
+	// Number From 1 on
+	Number int64 `json:"number"`
+
+	// Previous SHA-256 in lower-case hex.
+	Previous Sha256             `json:"previous"`
+	ReportID openapi_types.UUID `json:"report_id"`
+
+	// Subject The blob
+	Subject *openapi_types.UUID `json:"subject,omitempty"`
+}
+
+// AuditHead The last entry there is; number 0 and the hash of zeros while there is none.
+type AuditHead struct {
+	// Hash SHA-256 in lower-case hex.
+	Hash   Sha256 `json:"hash"`
+	Number int64  `json:"number"`
+	Tenant string `json:"tenant"`
+}
+
 // Blob defines model for Blob.
 type Blob struct {
 	Context   *string   `json:"context,omitempty"`
@@ -309,8 +543,12 @@ type Blob struct {
 	Receipt *Receipt `json:"receipt,omitempty"`
 
 	// Sha256 SHA-256 in lower-case hex.
-	Sha256   *Sha256    `json:"sha256,omitempty"`
-	Size     int64      `json:"size"`
+	Sha256 *Sha256 `json:"sha256,omitempty"`
+	Size   int64   `json:"size"`
+
+	// Stamp An HMAC of Mayfly's over id, SHA-256, size, key commitment, context and time of storing, by which it can say
+	// later what was uploaded when. Absent where no stamps are made.
+	Stamp    *string    `json:"stamp,omitempty"`
 	State    BlobState  `json:"state"`
 	StoredAt *time.Time `json:"stored_at,omitempty"`
 	Tickets  []Ticket   `json:"tickets"`
@@ -325,6 +563,49 @@ type BlobReason string
 // BlobState defines model for BlobState.
 type BlobState string
 
+// Consent defines model for Consent.
+type Consent struct {
+	// Granted Anything but `true` is 422 `consent_required`.
+	Granted bool `json:"granted"`
+
+	// Locale In which language it was shown; `en` if not given.
+	Locale *string `json:"locale,omitempty"`
+
+	// Statement The id of the statement that was shown.
+	Statement string `json:"statement"`
+}
+
+// ConsentRecord defines model for ConsentRecord.
+type ConsentRecord struct {
+	GrantedAt time.Time `json:"granted_at"`
+	Locale    string    `json:"locale"`
+
+	// Sha256 SHA-256 in lower-case hex.
+	Sha256 Sha256 `json:"sha256"`
+
+	// Shared What was shared with the moderators.
+	Shared    []ConsentRecordShared `json:"shared"`
+	Statement string                `json:"statement"`
+}
+
+// ConsentRecordShared defines model for ConsentRecord.Shared.
+type ConsentRecordShared string
+
+// ConsentStatement defines model for ConsentStatement.
+type ConsentStatement struct {
+	// ID Examples: mayfly-1
+	ID string `json:"id"`
+
+	// Locale BCP 47.
+	//
+	// Examples: en
+	Locale string `json:"locale"`
+
+	// Sha256 SHA-256 in lower-case hex.
+	Sha256 Sha256 `json:"sha256"`
+	Text   string `json:"text"`
+}
+
 // CreatedBlob defines model for CreatedBlob.
 type CreatedBlob struct {
 	// Direct How a client brings the bytes to the blob store itself. The server there takes exactly the announced bytes, and
@@ -338,6 +619,31 @@ type CreatedBlob struct {
 	State   BlobState      `json:"state"`
 	Tickets []IssuedTicket `json:"tickets"`
 	Upload  *Upload        `json:"upload,omitempty"`
+}
+
+// CreatedReport defines model for CreatedReport.
+type CreatedReport struct {
+	ID openapi_types.UUID `json:"id"`
+
+	// MediaUntil While `awaiting_media`, until when the bytes may be brought.
+	MediaUntil *time.Time `json:"media_until,omitempty"`
+
+	// State `copying`: the evidence is being copied. `awaiting_media`: the bytes were erased, the reporter may bring them.
+	// `open`: waits for a moderator. `claimed`: a moderator is at it. `dismissed`, `upheld`, `escalated`: decided.
+	// `withdrawn`: the reporter took the consent back. `lapsed`: no bytes ever came.
+	State ReportState `json:"state"`
+
+	// Token The report handle. Only its SHA-256 is kept.
+	Token string `json:"token"`
+}
+
+// Decision defines model for Decision.
+type Decision struct {
+	Note    *string `json:"note,omitempty"`
+	Outcome Outcome `json:"outcome"`
+
+	// Policy The rule or law that it refers to.
+	Policy *string `json:"policy,omitempty"`
 }
 
 // DirectUpload How a client brings the bytes to the blob store itself. The server there takes exactly the announced bytes, and
@@ -370,6 +676,23 @@ type Due struct {
 // DueReason defines model for Due.Reason.
 type DueReason string
 
+// EvidenceTicket defines model for EvidenceTicket.
+type EvidenceTicket struct {
+	// BlobID Of the reported blob
+	BlobID        openapi_types.UUID `json:"blob_id"`
+	ExpiresAt     time.Time          `json:"expires_at"`
+	ID            openapi_types.UUID `json:"id"`
+	KeyCommitment *string            `json:"key_commitment,omitempty"`
+	SealedKey     string             `json:"sealed_key"`
+
+	// Sha256 SHA-256 in lower-case hex.
+	Sha256 Sha256 `json:"sha256"`
+	Size   int64  `json:"size"`
+
+	// Token For `POST /v1/download`.
+	Token string `json:"token"`
+}
+
 // ExpectedPlan What the answer to `dry_run` has told.
 type ExpectedPlan struct {
 	// Base A digest of the policy as it is, or is not.
@@ -399,6 +722,23 @@ type Health struct {
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
 
+// Hold defines model for Hold.
+type Hold struct {
+	// By The moderator's key.
+	By          openapi_types.UUID `json:"by"`
+	Class       HoldClass          `json:"class"`
+	FreeAskedAt *time.Time         `json:"free_asked_at,omitempty"`
+
+	// FreeAskedBy Who asked first that the hold end.
+	FreeAskedBy *openapi_types.UUID `json:"free_asked_by,omitempty"`
+	Reason      string              `json:"reason"`
+	Since       time.Time           `json:"since"`
+	Until       time.Time           `json:"until"`
+}
+
+// HoldClass defines model for HoldClass.
+type HoldClass string
+
 // IssuedTicket defines model for IssuedTicket.
 type IssuedTicket struct {
 	// ExpiresAt The deadline; while the blob is pending the latest that it can come to be.
@@ -415,6 +755,23 @@ type IssuedTicket struct {
 // JWKSet RFC 7517.
 type JWKSet struct {
 	Keys []map[string]interface{} `json:"keys"`
+}
+
+// Moderation defines model for Moderation.
+type Moderation struct {
+	Reasons []ReportReason `json:"reasons"`
+
+	// Recipients Seal to all of them.
+	Recipients []struct {
+		// ID The first 16 hex digits of the SHA-256 of `recipient`.
+		ID string `json:"id"`
+
+		// Recipient An age recipient.
+		Recipient string `json:"recipient"`
+	} `json:"recipients"`
+
+	// Statements What the reporter is shown, word for word, before consenting.
+	Statements []ConsentStatement `json:"statements"`
 }
 
 // NewBlob defines model for NewBlob.
@@ -441,10 +798,37 @@ type NewBlob struct {
 	Size int64 `json:"size"`
 }
 
+// NewHold defines model for NewHold.
+type NewHold struct {
+	Class  HoldClass `json:"class"`
+	Reason string    `json:"reason"`
+
+	// Until Ten years ahead at the most; of class `legal` 365 days at least.
+	Until time.Time `json:"until"`
+}
+
+// NewReport defines model for NewReport.
+type NewReport struct {
+	// Comment For the moderators.
+	Comment *string  `json:"comment,omitempty"`
+	Consent *Consent `json:"consent,omitempty"`
+
+	// Reason One of the reasons of `GET /v1/moderation/recipients`.
+	//
+	// Examples: harassment
+	Reason ReportReason `json:"reason"`
+
+	// SealedKey An age file in ASCII armor, sealed to the moderation recipients. Mayfly cannot open it.
+	SealedKey *string `json:"sealed_key,omitempty"`
+}
+
 // NewTickets defines model for NewTickets.
 type NewTickets struct {
 	Recipients []Recipient `json:"recipients"`
 }
+
+// Outcome defines model for Outcome.
+type Outcome string
 
 // Policies defines model for Policies.
 type Policies struct {
@@ -658,8 +1042,102 @@ type Receipt struct {
 // Recipient The backend's own name for a recipient, opaque to Mayfly; 256 bytes at the most.
 type Recipient = string
 
+// Report What only moderators are told is from `claimed_by` on.
+type Report struct {
+	// BlobID Of the reported blob.
+	BlobID *openapi_types.UUID `json:"blob_id,omitempty"`
+
+	// ClaimedBy The moderator's key.
+	ClaimedBy    *openapi_types.UUID `json:"claimed_by,omitempty"`
+	ClaimedUntil *time.Time          `json:"claimed_until,omitempty"`
+	Comment      *string             `json:"comment,omitempty"`
+	Consent      *ConsentRecord      `json:"consent,omitempty"`
+
+	// Context As the sender gave it.
+	Context   *string             `json:"context,omitempty"`
+	DecidedAt *time.Time          `json:"decided_at,omitempty"`
+	DecidedBy *openapi_types.UUID `json:"decided_by,omitempty"`
+
+	// ErasedAt When the evidence was gone.
+	ErasedAt *time.Time `json:"erased_at,omitempty"`
+
+	// EvidenceExpiresAt When the evidence will be deleted, or was due to be.
+	EvidenceExpiresAt *time.Time         `json:"evidence_expires_at,omitempty"`
+	FiledAt           time.Time          `json:"filed_at"`
+	Hold              *Hold              `json:"hold,omitempty"`
+	ID                openapi_types.UUID `json:"id"`
+
+	// KeyCommitment As the sender gave it.
+	KeyCommitment *string `json:"key_commitment,omitempty"`
+
+	// MediaUntil While `awaiting_media`.
+	MediaUntil *time.Time `json:"media_until,omitempty"`
+	Note       *string    `json:"note,omitempty"`
+	OnHold     *bool      `json:"on_hold,omitempty"`
+
+	// Policy What the decision refers to.
+	Policy *string `json:"policy,omitempty"`
+
+	// Reason One of the reasons of `GET /v1/moderation/recipients`.
+	//
+	// Examples: harassment
+	Reason     ReportReason        `json:"reason"`
+	ReopenedAt *time.Time          `json:"reopened_at,omitempty"`
+	ReopenedBy *openapi_types.UUID `json:"reopened_by,omitempty"`
+
+	// Sha256 SHA-256 in lower-case hex.
+	Sha256 *Sha256 `json:"sha256,omitempty"`
+
+	// Size Of the reported blob.
+	Size *int64 `json:"size,omitempty"`
+
+	// Stamp What Mayfly stamped when the bytes were stored: an HMAC over the blob's id, SHA-256, size, key commitment, context
+	// and time.
+	Stamp *Stamp `json:"stamp,omitempty"`
+
+	// State `copying`: the evidence is being copied. `awaiting_media`: the bytes were erased, the reporter may bring them.
+	// `open`: waits for a moderator. `claimed`: a moderator is at it. `dismissed`, `upheld`, `escalated`: decided.
+	// `withdrawn`: the reporter took the consent back. `lapsed`: no bytes ever came.
+	State ReportState `json:"state"`
+
+	// UploadedAt When the sender's bytes were stored.
+	UploadedAt  *time.Time `json:"uploaded_at,omitempty"`
+	WithdrawnAt *time.Time `json:"withdrawn_at,omitempty"`
+}
+
+// ReportReason One of the reasons of `GET /v1/moderation/recipients`.
+//
+// Examples: harassment
+type ReportReason = string
+
+// ReportState `copying`: the evidence is being copied. `awaiting_media`: the bytes were erased, the reporter may bring them.
+// `open`: waits for a moderator. `claimed`: a moderator is at it. `dismissed`, `upheld`, `escalated`: decided.
+// `withdrawn`: the reporter took the consent back. `lapsed`: no bytes ever came.
+type ReportState string
+
+// Reports defines model for Reports.
+type Reports struct {
+	// Next The `cursor` for those behind them; absent at the end.
+	Next    *openapi_types.UUID `json:"next,omitempty"`
+	Reports []Report            `json:"reports"`
+}
+
 // Sha256 SHA-256 in lower-case hex.
 type Sha256 = string
+
+// Stamp What Mayfly stamped when the bytes were stored: an HMAC over the blob's id, SHA-256, size, key commitment, context
+// and time.
+type Stamp struct {
+	Stamp *string `json:"stamp,omitempty"`
+
+	// Verdict `valid`: all of them are as they were then. `invalid`: one of them is not. `unknown_key`: the key that stamped is
+	// not among this server's. `none`: there was no stamp.
+	Verdict StampVerdict `json:"verdict"`
+}
+
+// StampVerdict `valid`: all of them are as they were then. `invalid`: one of them is not. `unknown_key`: the key that stamped is
+// not among this server's. `none`: there was no stamp.
+type StampVerdict string
 
 // TenantName Examples: acme
 type TenantName = string
@@ -687,7 +1165,9 @@ type TicketState string
 
 // TicketView defines model for TicketView.
 type TicketView struct {
-	ExpiresAt time.Time `json:"expires_at"`
+	// BlobID For `sealed_key` of a report.
+	BlobID    openapi_types.UUID `json:"blob_id"`
+	ExpiresAt time.Time          `json:"expires_at"`
 
 	// Sha256 SHA-256 in lower-case hex.
 	Sha256 *Sha256     `json:"sha256,omitempty"`
@@ -739,6 +1219,9 @@ type PolicyQuery = PolicyName
 // RecipientQuery defines model for RecipientQuery.
 type RecipientQuery = []Recipient
 
+// ReportID defines model for ReportId.
+type ReportID = openapi_types.UUID
+
 // Sha256Query SHA-256 in lower-case hex.
 type Sha256Query = Sha256
 
@@ -772,8 +1255,14 @@ type InvalidRequest = Problem
 // LengthRequired RFC 9457, with a stable code.
 type LengthRequired = Problem
 
+// MediaNotAwaited RFC 9457, with a stable code.
+type MediaNotAwaited = Problem
+
 // Mismatch RFC 9457, with a stable code.
 type Mismatch = Problem
+
+// ModerationConflict RFC 9457, with a stable code.
+type ModerationConflict = Problem
 
 // NotCompleted RFC 9457, with a stable code.
 type NotCompleted = Problem
@@ -784,6 +1273,9 @@ type NotOpened = Problem
 // NotUploaded RFC 9457, with a stable code.
 type NotUploaded = Problem
 
+// OnHold RFC 9457, with a stable code.
+type OnHold = Problem
+
 // PolicyConflict RFC 9457, with a stable code.
 type PolicyConflict = Problem
 
@@ -792,6 +1284,18 @@ type RangeNotSatisfiable = Problem
 
 // RateLimited RFC 9457, with a stable code.
 type RateLimited = Problem
+
+// ReportConflict RFC 9457, with a stable code.
+type ReportConflict = Problem
+
+// ReportGone RFC 9457, with a stable code.
+type ReportGone = Problem
+
+// ReportRefused RFC 9457, with a stable code.
+type ReportRefused = Problem
+
+// ReportsUnavailable RFC 9457, with a stable code.
+type ReportsUnavailable = Problem
 
 // TicketGone RFC 9457, with a stable code.
 type TicketGone = Problem
@@ -826,11 +1330,27 @@ type UnknownGrant = Problem
 // UnknownPolicy RFC 9457, with a stable code.
 type UnknownPolicy = Problem
 
+// UnknownReport RFC 9457, with a stable code.
+type UnknownReport = Problem
+
 // UnknownTicket RFC 9457, with a stable code.
 type UnknownTicket = Problem
 
 // UnsupportedMediaType RFC 9457, with a stable code.
 type UnsupportedMediaType = Problem
+
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// Tenant Whose policies. A tenant's key has no other choice than its own; the operator's names any, and without it means
+	// the installation's.
+	Tenant *TenantQuery `form:"tenant,omitempty" json:"tenant,omitempty"`
+
+	// After The number of the last entry that is known already.
+	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit How many entries at the most.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
 
 // CreateBlobParams defines parameters for CreateBlob.
 type CreateBlobParams struct {
@@ -923,6 +1443,30 @@ type RunPurgeParams struct {
 	Force *bool `form:"force,omitempty" json:"force,omitempty"`
 }
 
+// ListReportsParams defines parameters for ListReports.
+type ListReportsParams struct {
+	// State Only reports in this state. `open` are those that nobody has claimed.
+	State *ReportState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Reason Only reports for this reason.
+	Reason *ReportReason `form:"reason,omitempty" json:"reason,omitempty"`
+
+	// Held Only reports whose evidence is on hold, or only those where it is not.
+	Held *bool `form:"held,omitempty" json:"held,omitempty"`
+
+	// Cursor The `next` of the answer before.
+	Cursor *openapi_types.UUID `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit How many reports at the most.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// CreateReportParams defines parameters for CreateReport.
+type CreateReportParams struct {
+	// IdempotencyKey 16 to 128 visible ASCII characters, chosen at random for this report.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
 // CreateBlobJSONRequestBody defines body for CreateBlob for application/json ContentType.
 type CreateBlobJSONRequestBody = NewBlob
 
@@ -931,6 +1475,15 @@ type AddTicketsJSONRequestBody = NewTickets
 
 // SetPolicyJSONRequestBody defines body for SetPolicy for application/json ContentType.
 type SetPolicyJSONRequestBody = PolicyFields
+
+// CreateReportJSONRequestBody defines body for CreateReport for application/json ContentType.
+type CreateReportJSONRequestBody = NewReport
+
+// DecideReportJSONRequestBody defines body for DecideReport for application/json ContentType.
+type DecideReportJSONRequestBody = Decision
+
+// HoldReportJSONRequestBody defines body for HoldReport for application/json ContentType.
+type HoldReportJSONRequestBody = NewHold
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -943,6 +1496,9 @@ type ServerInterface interface {
 	// GetReadiness Whether the service can do its work
 	// (GET /readyz)
 	GetReadiness(w http.ResponseWriter, r *http.Request)
+	// ListAudit The audit log of reports
+	// (GET /v1/audit)
+	ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams)
 	// CreateBlob Announce a blob, or upload one in a single call
 	// (POST /v1/blobs)
 	CreateBlob(w http.ResponseWriter, r *http.Request, params CreateBlobParams)
@@ -970,6 +1526,9 @@ type ServerInterface interface {
 	// GetErasureKeys The public keys of receipts
 	// (GET /v1/erasure-keys)
 	GetErasureKeys(w http.ResponseWriter, r *http.Request)
+	// GetModeration To whom a report is sealed, what its reporter consents to, and the reasons there are
+	// (GET /v1/moderation/recipients)
+	GetModeration(w http.ResponseWriter, r *http.Request)
 	// ListPolicies The policies that hold
 	// (GET /v1/policies)
 	ListPolicies(w http.ResponseWriter, r *http.Request, params ListPoliciesParams)
@@ -985,6 +1544,42 @@ type ServerInterface interface {
 	// RunPurge Delete what is due now, or tell what that is
 	// (POST /v1/purge)
 	RunPurge(w http.ResponseWriter, r *http.Request, params RunPurgeParams)
+	// ListReports The queue, oldest first
+	// (GET /v1/reports)
+	ListReports(w http.ResponseWriter, r *http.Request, params ListReportsParams)
+	// CreateReport Report a blob
+	// (POST /v1/reports)
+	CreateReport(w http.ResponseWriter, r *http.Request, params CreateReportParams)
+	// WithdrawReport Withdraw the consent
+	// (DELETE /v1/reports/{id})
+	WithdrawReport(w http.ResponseWriter, r *http.Request, id ReportID)
+	// GetReport A report, as its reporter or as a moderator sees it
+	// (GET /v1/reports/{id})
+	GetReport(w http.ResponseWriter, r *http.Request, id ReportID)
+	// ClaimReport Claim an open report, for half an hour
+	// (POST /v1/reports/{id}/claim)
+	ClaimReport(w http.ResponseWriter, r *http.Request, id ReportID)
+	// DecideReport Decide a report that you have claimed
+	// (POST /v1/reports/{id}/decision)
+	DecideReport(w http.ResponseWriter, r *http.Request, id ReportID)
+	// FreeReport End a hold, by two people
+	// (DELETE /v1/reports/{id}/hold)
+	FreeReport(w http.ResponseWriter, r *http.Request, id ReportID)
+	// HoldReport Keep the evidence, whatever else would delete it
+	// (PUT /v1/reports/{id}/hold)
+	HoldReport(w http.ResponseWriter, r *http.Request, id ReportID)
+	// UploadMedia Bring the reported bytes, if ours are erased
+	// (PUT /v1/reports/{id}/media)
+	UploadMedia(w http.ResponseWriter, r *http.Request, id ReportID)
+	// ReleaseReport Give a claimed report back to the queue
+	// (POST /v1/reports/{id}/release)
+	ReleaseReport(w http.ResponseWriter, r *http.Request, id ReportID)
+	// ReopenReport Reopen a decided report, as another person
+	// (POST /v1/reports/{id}/reopen)
+	ReopenReport(w http.ResponseWriter, r *http.Request, id ReportID)
+	// PullReport A ticket for the evidence, and the sealed key
+	// (POST /v1/reports/{id}/tickets)
+	PullReport(w http.ResponseWriter, r *http.Request, id ReportID)
 	// GetTicket What a ticket is good for now
 	// (GET /v1/ticket)
 	GetTicket(w http.ResponseWriter, r *http.Request)
@@ -1018,6 +1613,12 @@ func (_ Unimplemented) GetOpenAPI(w http.ResponseWriter, r *http.Request) {
 // GetReadiness Whether the service can do its work
 // (GET /readyz)
 func (_ Unimplemented) GetReadiness(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListAudit The audit log of reports
+// (GET /v1/audit)
+func (_ Unimplemented) ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1075,6 +1676,12 @@ func (_ Unimplemented) GetErasureKeys(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// GetModeration To whom a report is sealed, what its reporter consents to, and the reasons there are
+// (GET /v1/moderation/recipients)
+func (_ Unimplemented) GetModeration(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListPolicies The policies that hold
 // (GET /v1/policies)
 func (_ Unimplemented) ListPolicies(w http.ResponseWriter, r *http.Request, params ListPoliciesParams) {
@@ -1102,6 +1709,78 @@ func (_ Unimplemented) ListPolicyChanges(w http.ResponseWriter, r *http.Request,
 // RunPurge Delete what is due now, or tell what that is
 // (POST /v1/purge)
 func (_ Unimplemented) RunPurge(w http.ResponseWriter, r *http.Request, params RunPurgeParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListReports The queue, oldest first
+// (GET /v1/reports)
+func (_ Unimplemented) ListReports(w http.ResponseWriter, r *http.Request, params ListReportsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CreateReport Report a blob
+// (POST /v1/reports)
+func (_ Unimplemented) CreateReport(w http.ResponseWriter, r *http.Request, params CreateReportParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// WithdrawReport Withdraw the consent
+// (DELETE /v1/reports/{id})
+func (_ Unimplemented) WithdrawReport(w http.ResponseWriter, r *http.Request, id ReportID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetReport A report, as its reporter or as a moderator sees it
+// (GET /v1/reports/{id})
+func (_ Unimplemented) GetReport(w http.ResponseWriter, r *http.Request, id ReportID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ClaimReport Claim an open report, for half an hour
+// (POST /v1/reports/{id}/claim)
+func (_ Unimplemented) ClaimReport(w http.ResponseWriter, r *http.Request, id ReportID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DecideReport Decide a report that you have claimed
+// (POST /v1/reports/{id}/decision)
+func (_ Unimplemented) DecideReport(w http.ResponseWriter, r *http.Request, id ReportID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// FreeReport End a hold, by two people
+// (DELETE /v1/reports/{id}/hold)
+func (_ Unimplemented) FreeReport(w http.ResponseWriter, r *http.Request, id ReportID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// HoldReport Keep the evidence, whatever else would delete it
+// (PUT /v1/reports/{id}/hold)
+func (_ Unimplemented) HoldReport(w http.ResponseWriter, r *http.Request, id ReportID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// UploadMedia Bring the reported bytes, if ours are erased
+// (PUT /v1/reports/{id}/media)
+func (_ Unimplemented) UploadMedia(w http.ResponseWriter, r *http.Request, id ReportID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReleaseReport Give a claimed report back to the queue
+// (POST /v1/reports/{id}/release)
+func (_ Unimplemented) ReleaseReport(w http.ResponseWriter, r *http.Request, id ReportID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReopenReport Reopen a decided report, as another person
+// (POST /v1/reports/{id}/reopen)
+func (_ Unimplemented) ReopenReport(w http.ResponseWriter, r *http.Request, id ReportID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PullReport A ticket for the evidence, and the sealed key
+// (POST /v1/reports/{id}/tickets)
+func (_ Unimplemented) PullReport(w http.ResponseWriter, r *http.Request, id ReportID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1171,6 +1850,65 @@ func (siw *ServerInterfaceWrapper) GetReadiness(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetReadiness(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListAudit operation middleware
+func (siw *ServerInterfaceWrapper) ListAudit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAuditParams
+
+	// ------------- Optional query parameter "tenant" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tenant", r.URL.Query(), &params.Tenant, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "tenant"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "tenant", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAudit(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1566,6 +2304,20 @@ func (siw *ServerInterfaceWrapper) GetErasureKeys(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// GetModeration operation middleware
+func (siw *ServerInterfaceWrapper) GetModeration(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetModeration(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListPolicies operation middleware
 func (siw *ServerInterfaceWrapper) ListPolicies(w http.ResponseWriter, r *http.Request) {
 
@@ -1801,6 +2553,392 @@ func (siw *ServerInterfaceWrapper) RunPurge(w http.ResponseWriter, r *http.Reque
 	handler.ServeHTTP(w, r)
 }
 
+// ListReports operation middleware
+func (siw *ServerInterfaceWrapper) ListReports(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListReportsParams
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", r.URL.Query(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "state"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "state", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "reason" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "reason", r.URL.Query(), &params.Reason, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "reason"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "reason", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "held" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "held", r.URL.Query(), &params.Held, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "held"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "held", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListReports(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateReport operation middleware
+func (siw *ServerInterfaceWrapper) CreateReport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateReportParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateReport(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// WithdrawReport operation middleware
+func (siw *ServerInterfaceWrapper) WithdrawReport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ReportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WithdrawReport(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetReport operation middleware
+func (siw *ServerInterfaceWrapper) GetReport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ReportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetReport(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ClaimReport operation middleware
+func (siw *ServerInterfaceWrapper) ClaimReport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ReportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ClaimReport(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DecideReport operation middleware
+func (siw *ServerInterfaceWrapper) DecideReport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ReportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DecideReport(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FreeReport operation middleware
+func (siw *ServerInterfaceWrapper) FreeReport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ReportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FreeReport(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// HoldReport operation middleware
+func (siw *ServerInterfaceWrapper) HoldReport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ReportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.HoldReport(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UploadMedia operation middleware
+func (siw *ServerInterfaceWrapper) UploadMedia(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ReportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UploadMedia(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReleaseReport operation middleware
+func (siw *ServerInterfaceWrapper) ReleaseReport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ReportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReleaseReport(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReopenReport operation middleware
+func (siw *ServerInterfaceWrapper) ReopenReport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ReportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReopenReport(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PullReport operation middleware
+func (siw *ServerInterfaceWrapper) PullReport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ReportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PullReport(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetTicket operation middleware
 func (siw *ServerInterfaceWrapper) GetTicket(w http.ResponseWriter, r *http.Request) {
 
@@ -2007,6 +3145,48 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/v1/download/ack", wrapper.AcknowledgeBlob)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/moderation/recipients", wrapper.GetModeration)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/reports", wrapper.ListReports)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/reports", wrapper.CreateReport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/v1/reports/{id}", wrapper.WithdrawReport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/reports/{id}", wrapper.GetReport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/v1/reports/{id}/media", wrapper.UploadMedia)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/reports/{id}/claim", wrapper.ClaimReport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/reports/{id}/release", wrapper.ReleaseReport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/reports/{id}/decision", wrapper.DecideReport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/reports/{id}/reopen", wrapper.ReopenReport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/v1/reports/{id}/hold", wrapper.FreeReport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/v1/reports/{id}/hold", wrapper.HoldReport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/reports/{id}/tickets", wrapper.PullReport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/audit", wrapper.ListAudit)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/v1/purge", wrapper.RunPurge)
 	})
 	r.Group(func(r chi.Router) {
@@ -2062,7 +3242,11 @@ type InvalidRequestApplicationProblemPlusJSONResponse Problem
 
 type LengthRequiredApplicationProblemPlusJSONResponse Problem
 
+type MediaNotAwaitedApplicationProblemPlusJSONResponse Problem
+
 type MismatchApplicationProblemPlusJSONResponse Problem
+
+type ModerationConflictApplicationProblemPlusJSONResponse Problem
 
 type NotCompletedApplicationProblemPlusJSONResponse Problem
 
@@ -2076,6 +3260,8 @@ type NotUploadedApplicationProblemPlusJSONResponse struct {
 
 	Headers NotUploadedResponseHeaders
 }
+
+type OnHoldApplicationProblemPlusJSONResponse Problem
 
 type PartialBlobResponseHeaders struct {
 	AcceptRanges        *string
@@ -2111,6 +3297,14 @@ type RateLimitedApplicationProblemPlusJSONResponse struct {
 
 	Headers RateLimitedResponseHeaders
 }
+
+type ReportConflictApplicationProblemPlusJSONResponse Problem
+
+type ReportGoneApplicationProblemPlusJSONResponse Problem
+
+type ReportRefusedApplicationProblemPlusJSONResponse Problem
+
+type ReportsUnavailableApplicationProblemPlusJSONResponse Problem
 
 type TicketGoneApplicationProblemPlusJSONResponse Problem
 
@@ -2154,6 +3348,8 @@ type UnknownBlobOrTicketApplicationProblemPlusJSONResponse Problem
 type UnknownGrantApplicationProblemPlusJSONResponse Problem
 
 type UnknownPolicyApplicationProblemPlusJSONResponse Problem
+
+type UnknownReportApplicationProblemPlusJSONResponse Problem
 
 type UnknownTicketApplicationProblemPlusJSONResponse Problem
 
@@ -2247,6 +3443,143 @@ type GetReadiness503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReadiness503ApplicationProblemPlusJSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditRequestObject struct {
+	Params ListAuditParams
+}
+
+type ListAuditResponseObject interface {
+	VisitListAuditResponse(w http.ResponseWriter) error
+}
+
+type ListAudit200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type ListAudit200JSONResponse struct {
+	Body    Audit
+	Headers ListAudit200ResponseHeaders
+}
+
+func (response ListAudit200JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListAudit400ApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAudit401ApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListAudit403ApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAudit429ApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListAudit500ApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListAudit503ApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3756,6 +5089,91 @@ func (response GetErasureKeys200JSONResponse) VisitGetErasureKeysResponse(w http
 	return err
 }
 
+type GetModerationRequestObject struct {
+}
+
+type GetModerationResponseObject interface {
+	VisitGetModerationResponse(w http.ResponseWriter) error
+}
+
+type GetModeration200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type GetModeration200JSONResponse struct {
+	Body    Moderation
+	Headers GetModeration200ResponseHeaders
+}
+
+func (response GetModeration200JSONResponse) VisitGetModerationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetModeration429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response GetModeration429ApplicationProblemPlusJSONResponse) VisitGetModerationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetModeration500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetModeration500ApplicationProblemPlusJSONResponse) VisitGetModerationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetModeration503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetModeration503ApplicationProblemPlusJSONResponse) VisitGetModerationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListPoliciesRequestObject struct {
 	Params ListPoliciesParams
 }
@@ -4538,6 +5956,2210 @@ func (response RunPurge503ApplicationProblemPlusJSONResponse) VisitRunPurgeRespo
 	return err
 }
 
+type ListReportsRequestObject struct {
+	Params ListReportsParams
+}
+
+type ListReportsResponseObject interface {
+	VisitListReportsResponse(w http.ResponseWriter) error
+}
+
+type ListReports200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type ListReports200JSONResponse struct {
+	Body    Reports
+	Headers ListReports200ResponseHeaders
+}
+
+func (response ListReports200JSONResponse) VisitListReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReports400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListReports400ApplicationProblemPlusJSONResponse) VisitListReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReports401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListReports401ApplicationProblemPlusJSONResponse) VisitListReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReports403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListReports403ApplicationProblemPlusJSONResponse) VisitListReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReports429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ListReports429ApplicationProblemPlusJSONResponse) VisitListReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReports500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListReports500ApplicationProblemPlusJSONResponse) VisitListReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReports503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListReports503ApplicationProblemPlusJSONResponse) VisitListReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReportRequestObject struct {
+	Params CreateReportParams
+	Body   *CreateReportJSONRequestBody
+}
+
+type CreateReportResponseObject interface {
+	VisitCreateReportResponse(w http.ResponseWriter) error
+}
+
+type CreateReport201ResponseHeaders struct {
+	CacheControl *string
+	Location     *string
+}
+
+type CreateReport201JSONResponse struct {
+	Body    CreatedReport
+	Headers CreateReport201ResponseHeaders
+}
+
+func (response CreateReport201JSONResponse) VisitCreateReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReport400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReport400ApplicationProblemPlusJSONResponse) VisitCreateReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReport401ApplicationProblemPlusJSONResponse) VisitCreateReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReport404ApplicationProblemPlusJSONResponse struct {
+	UnknownTicketApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReport404ApplicationProblemPlusJSONResponse) VisitCreateReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReport408ApplicationProblemPlusJSONResponse struct {
+	BodyTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReport408ApplicationProblemPlusJSONResponse) VisitCreateReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReport409ApplicationProblemPlusJSONResponse struct {
+	ReportConflictApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReport409ApplicationProblemPlusJSONResponse) VisitCreateReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReport413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReport413ApplicationProblemPlusJSONResponse) VisitCreateReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReport415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReport415ApplicationProblemPlusJSONResponse) VisitCreateReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReport422ApplicationProblemPlusJSONResponse struct {
+	ReportRefusedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReport422ApplicationProblemPlusJSONResponse) VisitCreateReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReport429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReport429ApplicationProblemPlusJSONResponse) VisitCreateReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReport500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReport500ApplicationProblemPlusJSONResponse) VisitCreateReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReport503ApplicationProblemPlusJSONResponse struct {
+	ReportsUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReport503ApplicationProblemPlusJSONResponse) VisitCreateReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawReportRequestObject struct {
+	ID ReportID `json:"id"`
+}
+
+type WithdrawReportResponseObject interface {
+	VisitWithdrawReportResponse(w http.ResponseWriter) error
+}
+
+type WithdrawReport204Response struct {
+}
+
+func (response WithdrawReport204Response) VisitWithdrawReportResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawReport400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawReport400ApplicationProblemPlusJSONResponse) VisitWithdrawReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawReport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawReport401ApplicationProblemPlusJSONResponse) VisitWithdrawReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawReport404ApplicationProblemPlusJSONResponse struct {
+	UnknownReportApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawReport404ApplicationProblemPlusJSONResponse) VisitWithdrawReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawReport409ApplicationProblemPlusJSONResponse struct {
+	OnHoldApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawReport409ApplicationProblemPlusJSONResponse) VisitWithdrawReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawReport429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawReport429ApplicationProblemPlusJSONResponse) VisitWithdrawReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawReport500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawReport500ApplicationProblemPlusJSONResponse) VisitWithdrawReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawReport503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawReport503ApplicationProblemPlusJSONResponse) VisitWithdrawReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReportRequestObject struct {
+	ID ReportID `json:"id"`
+}
+
+type GetReportResponseObject interface {
+	VisitGetReportResponse(w http.ResponseWriter) error
+}
+
+type GetReport200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type GetReport200JSONResponse struct {
+	Body    Report
+	Headers GetReport200ResponseHeaders
+}
+
+func (response GetReport200JSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport400ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport401ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport403ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport404ApplicationProblemPlusJSONResponse struct {
+	UnknownReportApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport404ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport429ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport500ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport503ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClaimReportRequestObject struct {
+	ID ReportID `json:"id"`
+}
+
+type ClaimReportResponseObject interface {
+	VisitClaimReportResponse(w http.ResponseWriter) error
+}
+
+type ClaimReport200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type ClaimReport200JSONResponse struct {
+	Body    Report
+	Headers ClaimReport200ResponseHeaders
+}
+
+func (response ClaimReport200JSONResponse) VisitClaimReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClaimReport400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ClaimReport400ApplicationProblemPlusJSONResponse) VisitClaimReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClaimReport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ClaimReport401ApplicationProblemPlusJSONResponse) VisitClaimReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClaimReport403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ClaimReport403ApplicationProblemPlusJSONResponse) VisitClaimReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClaimReport404ApplicationProblemPlusJSONResponse struct {
+	UnknownReportApplicationProblemPlusJSONResponse
+}
+
+func (response ClaimReport404ApplicationProblemPlusJSONResponse) VisitClaimReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClaimReport409ApplicationProblemPlusJSONResponse struct {
+	ModerationConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ClaimReport409ApplicationProblemPlusJSONResponse) VisitClaimReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClaimReport429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ClaimReport429ApplicationProblemPlusJSONResponse) VisitClaimReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClaimReport500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ClaimReport500ApplicationProblemPlusJSONResponse) VisitClaimReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClaimReport503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ClaimReport503ApplicationProblemPlusJSONResponse) VisitClaimReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideReportRequestObject struct {
+	ID   ReportID `json:"id"`
+	Body *DecideReportJSONRequestBody
+}
+
+type DecideReportResponseObject interface {
+	VisitDecideReportResponse(w http.ResponseWriter) error
+}
+
+type DecideReport200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type DecideReport200JSONResponse struct {
+	Body    Report
+	Headers DecideReport200ResponseHeaders
+}
+
+func (response DecideReport200JSONResponse) VisitDecideReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideReport400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DecideReport400ApplicationProblemPlusJSONResponse) VisitDecideReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideReport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response DecideReport401ApplicationProblemPlusJSONResponse) VisitDecideReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideReport403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DecideReport403ApplicationProblemPlusJSONResponse) VisitDecideReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideReport404ApplicationProblemPlusJSONResponse struct {
+	UnknownReportApplicationProblemPlusJSONResponse
+}
+
+func (response DecideReport404ApplicationProblemPlusJSONResponse) VisitDecideReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideReport409ApplicationProblemPlusJSONResponse struct {
+	ModerationConflictApplicationProblemPlusJSONResponse
+}
+
+func (response DecideReport409ApplicationProblemPlusJSONResponse) VisitDecideReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideReport413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response DecideReport413ApplicationProblemPlusJSONResponse) VisitDecideReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideReport415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response DecideReport415ApplicationProblemPlusJSONResponse) VisitDecideReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideReport429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response DecideReport429ApplicationProblemPlusJSONResponse) VisitDecideReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideReport500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response DecideReport500ApplicationProblemPlusJSONResponse) VisitDecideReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideReport503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DecideReport503ApplicationProblemPlusJSONResponse) VisitDecideReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FreeReportRequestObject struct {
+	ID ReportID `json:"id"`
+}
+
+type FreeReportResponseObject interface {
+	VisitFreeReportResponse(w http.ResponseWriter) error
+}
+
+type FreeReport202ResponseHeaders struct {
+	CacheControl *string
+}
+
+type FreeReport202JSONResponse struct {
+	Body    Report
+	Headers FreeReport202ResponseHeaders
+}
+
+func (response FreeReport202JSONResponse) VisitFreeReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FreeReport204Response struct {
+}
+
+func (response FreeReport204Response) VisitFreeReportResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type FreeReport400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response FreeReport400ApplicationProblemPlusJSONResponse) VisitFreeReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FreeReport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response FreeReport401ApplicationProblemPlusJSONResponse) VisitFreeReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FreeReport403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response FreeReport403ApplicationProblemPlusJSONResponse) VisitFreeReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FreeReport404ApplicationProblemPlusJSONResponse struct {
+	UnknownReportApplicationProblemPlusJSONResponse
+}
+
+func (response FreeReport404ApplicationProblemPlusJSONResponse) VisitFreeReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FreeReport409ApplicationProblemPlusJSONResponse struct {
+	ModerationConflictApplicationProblemPlusJSONResponse
+}
+
+func (response FreeReport409ApplicationProblemPlusJSONResponse) VisitFreeReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FreeReport429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response FreeReport429ApplicationProblemPlusJSONResponse) VisitFreeReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FreeReport500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response FreeReport500ApplicationProblemPlusJSONResponse) VisitFreeReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FreeReport503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response FreeReport503ApplicationProblemPlusJSONResponse) VisitFreeReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldReportRequestObject struct {
+	ID   ReportID `json:"id"`
+	Body *HoldReportJSONRequestBody
+}
+
+type HoldReportResponseObject interface {
+	VisitHoldReportResponse(w http.ResponseWriter) error
+}
+
+type HoldReport200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type HoldReport200JSONResponse struct {
+	Body    Report
+	Headers HoldReport200ResponseHeaders
+}
+
+func (response HoldReport200JSONResponse) VisitHoldReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldReport400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response HoldReport400ApplicationProblemPlusJSONResponse) VisitHoldReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldReport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response HoldReport401ApplicationProblemPlusJSONResponse) VisitHoldReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldReport403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response HoldReport403ApplicationProblemPlusJSONResponse) VisitHoldReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldReport404ApplicationProblemPlusJSONResponse struct {
+	UnknownReportApplicationProblemPlusJSONResponse
+}
+
+func (response HoldReport404ApplicationProblemPlusJSONResponse) VisitHoldReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldReport409ApplicationProblemPlusJSONResponse struct {
+	ModerationConflictApplicationProblemPlusJSONResponse
+}
+
+func (response HoldReport409ApplicationProblemPlusJSONResponse) VisitHoldReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldReport410ApplicationProblemPlusJSONResponse struct {
+	ReportGoneApplicationProblemPlusJSONResponse
+}
+
+func (response HoldReport410ApplicationProblemPlusJSONResponse) VisitHoldReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldReport413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response HoldReport413ApplicationProblemPlusJSONResponse) VisitHoldReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldReport415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response HoldReport415ApplicationProblemPlusJSONResponse) VisitHoldReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldReport429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response HoldReport429ApplicationProblemPlusJSONResponse) VisitHoldReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldReport500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response HoldReport500ApplicationProblemPlusJSONResponse) VisitHoldReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldReport503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response HoldReport503ApplicationProblemPlusJSONResponse) VisitHoldReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadMediaRequestObject struct {
+	ID   ReportID `json:"id"`
+	Body io.Reader
+}
+
+type UploadMediaResponseObject interface {
+	VisitUploadMediaResponse(w http.ResponseWriter) error
+}
+
+type UploadMedia200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type UploadMedia200JSONResponse struct {
+	Body    Report
+	Headers UploadMedia200ResponseHeaders
+}
+
+func (response UploadMedia200JSONResponse) VisitUploadMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadMedia400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response UploadMedia400ApplicationProblemPlusJSONResponse) VisitUploadMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadMedia401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response UploadMedia401ApplicationProblemPlusJSONResponse) VisitUploadMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadMedia404ApplicationProblemPlusJSONResponse struct {
+	UnknownReportApplicationProblemPlusJSONResponse
+}
+
+func (response UploadMedia404ApplicationProblemPlusJSONResponse) VisitUploadMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadMedia408ApplicationProblemPlusJSONResponse struct {
+	BodyTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response UploadMedia408ApplicationProblemPlusJSONResponse) VisitUploadMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadMedia409ApplicationProblemPlusJSONResponse struct {
+	MediaNotAwaitedApplicationProblemPlusJSONResponse
+}
+
+func (response UploadMedia409ApplicationProblemPlusJSONResponse) VisitUploadMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadMedia410ApplicationProblemPlusJSONResponse struct {
+	ReportGoneApplicationProblemPlusJSONResponse
+}
+
+func (response UploadMedia410ApplicationProblemPlusJSONResponse) VisitUploadMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadMedia411ApplicationProblemPlusJSONResponse struct {
+	LengthRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response UploadMedia411ApplicationProblemPlusJSONResponse) VisitUploadMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(411)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadMedia413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UploadMedia413ApplicationProblemPlusJSONResponse) VisitUploadMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadMedia415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response UploadMedia415ApplicationProblemPlusJSONResponse) VisitUploadMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadMedia422ApplicationProblemPlusJSONResponse struct {
+	MismatchApplicationProblemPlusJSONResponse
+}
+
+func (response UploadMedia422ApplicationProblemPlusJSONResponse) VisitUploadMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadMedia429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response UploadMedia429ApplicationProblemPlusJSONResponse) VisitUploadMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadMedia500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response UploadMedia500ApplicationProblemPlusJSONResponse) VisitUploadMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadMedia503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UploadMedia503ApplicationProblemPlusJSONResponse) VisitUploadMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadMedia507ApplicationProblemPlusJSONResponse struct {
+	InsufficientStorageApplicationProblemPlusJSONResponse
+}
+
+func (response UploadMedia507ApplicationProblemPlusJSONResponse) VisitUploadMediaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseReportRequestObject struct {
+	ID ReportID `json:"id"`
+}
+
+type ReleaseReportResponseObject interface {
+	VisitReleaseReportResponse(w http.ResponseWriter) error
+}
+
+type ReleaseReport204Response struct {
+}
+
+func (response ReleaseReport204Response) VisitReleaseReportResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReleaseReport400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseReport400ApplicationProblemPlusJSONResponse) VisitReleaseReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseReport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseReport401ApplicationProblemPlusJSONResponse) VisitReleaseReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseReport403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseReport403ApplicationProblemPlusJSONResponse) VisitReleaseReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseReport404ApplicationProblemPlusJSONResponse struct {
+	UnknownReportApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseReport404ApplicationProblemPlusJSONResponse) VisitReleaseReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseReport409ApplicationProblemPlusJSONResponse struct {
+	ModerationConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseReport409ApplicationProblemPlusJSONResponse) VisitReleaseReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseReport429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseReport429ApplicationProblemPlusJSONResponse) VisitReleaseReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseReport500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseReport500ApplicationProblemPlusJSONResponse) VisitReleaseReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseReport503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseReport503ApplicationProblemPlusJSONResponse) VisitReleaseReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenReportRequestObject struct {
+	ID ReportID `json:"id"`
+}
+
+type ReopenReportResponseObject interface {
+	VisitReopenReportResponse(w http.ResponseWriter) error
+}
+
+type ReopenReport200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type ReopenReport200JSONResponse struct {
+	Body    Report
+	Headers ReopenReport200ResponseHeaders
+}
+
+func (response ReopenReport200JSONResponse) VisitReopenReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenReport400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReopenReport400ApplicationProblemPlusJSONResponse) VisitReopenReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenReport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ReopenReport401ApplicationProblemPlusJSONResponse) VisitReopenReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenReport403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReopenReport403ApplicationProblemPlusJSONResponse) VisitReopenReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenReport404ApplicationProblemPlusJSONResponse struct {
+	UnknownReportApplicationProblemPlusJSONResponse
+}
+
+func (response ReopenReport404ApplicationProblemPlusJSONResponse) VisitReopenReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenReport409ApplicationProblemPlusJSONResponse struct {
+	ModerationConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReopenReport409ApplicationProblemPlusJSONResponse) VisitReopenReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenReport410ApplicationProblemPlusJSONResponse struct {
+	ReportGoneApplicationProblemPlusJSONResponse
+}
+
+func (response ReopenReport410ApplicationProblemPlusJSONResponse) VisitReopenReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenReport429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ReopenReport429ApplicationProblemPlusJSONResponse) VisitReopenReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenReport500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ReopenReport500ApplicationProblemPlusJSONResponse) VisitReopenReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenReport503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReopenReport503ApplicationProblemPlusJSONResponse) VisitReopenReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PullReportRequestObject struct {
+	ID ReportID `json:"id"`
+}
+
+type PullReportResponseObject interface {
+	VisitPullReportResponse(w http.ResponseWriter) error
+}
+
+type PullReport201ResponseHeaders struct {
+	CacheControl *string
+}
+
+type PullReport201JSONResponse struct {
+	Body    EvidenceTicket
+	Headers PullReport201ResponseHeaders
+}
+
+func (response PullReport201JSONResponse) VisitPullReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PullReport400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response PullReport400ApplicationProblemPlusJSONResponse) VisitPullReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PullReport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response PullReport401ApplicationProblemPlusJSONResponse) VisitPullReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PullReport403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response PullReport403ApplicationProblemPlusJSONResponse) VisitPullReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PullReport404ApplicationProblemPlusJSONResponse struct {
+	UnknownReportApplicationProblemPlusJSONResponse
+}
+
+func (response PullReport404ApplicationProblemPlusJSONResponse) VisitPullReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PullReport409ApplicationProblemPlusJSONResponse struct {
+	ModerationConflictApplicationProblemPlusJSONResponse
+}
+
+func (response PullReport409ApplicationProblemPlusJSONResponse) VisitPullReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PullReport410ApplicationProblemPlusJSONResponse struct {
+	ReportGoneApplicationProblemPlusJSONResponse
+}
+
+func (response PullReport410ApplicationProblemPlusJSONResponse) VisitPullReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PullReport429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response PullReport429ApplicationProblemPlusJSONResponse) VisitPullReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PullReport500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response PullReport500ApplicationProblemPlusJSONResponse) VisitPullReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PullReport503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response PullReport503ApplicationProblemPlusJSONResponse) VisitPullReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetTicketRequestObject struct {
 }
 
@@ -5216,6 +8838,9 @@ type StrictServerInterface interface {
 	// GetReadiness Whether the service can do its work
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// ListAudit The audit log of reports
+	// (GET /v1/audit)
+	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
 	// CreateBlob Announce a blob, or upload one in a single call
 	// (POST /v1/blobs)
 	CreateBlob(ctx context.Context, request CreateBlobRequestObject) (CreateBlobResponseObject, error)
@@ -5243,6 +8868,9 @@ type StrictServerInterface interface {
 	// GetErasureKeys The public keys of receipts
 	// (GET /v1/erasure-keys)
 	GetErasureKeys(ctx context.Context, request GetErasureKeysRequestObject) (GetErasureKeysResponseObject, error)
+	// GetModeration To whom a report is sealed, what its reporter consents to, and the reasons there are
+	// (GET /v1/moderation/recipients)
+	GetModeration(ctx context.Context, request GetModerationRequestObject) (GetModerationResponseObject, error)
 	// ListPolicies The policies that hold
 	// (GET /v1/policies)
 	ListPolicies(ctx context.Context, request ListPoliciesRequestObject) (ListPoliciesResponseObject, error)
@@ -5258,6 +8886,42 @@ type StrictServerInterface interface {
 	// RunPurge Delete what is due now, or tell what that is
 	// (POST /v1/purge)
 	RunPurge(ctx context.Context, request RunPurgeRequestObject) (RunPurgeResponseObject, error)
+	// ListReports The queue, oldest first
+	// (GET /v1/reports)
+	ListReports(ctx context.Context, request ListReportsRequestObject) (ListReportsResponseObject, error)
+	// CreateReport Report a blob
+	// (POST /v1/reports)
+	CreateReport(ctx context.Context, request CreateReportRequestObject) (CreateReportResponseObject, error)
+	// WithdrawReport Withdraw the consent
+	// (DELETE /v1/reports/{id})
+	WithdrawReport(ctx context.Context, request WithdrawReportRequestObject) (WithdrawReportResponseObject, error)
+	// GetReport A report, as its reporter or as a moderator sees it
+	// (GET /v1/reports/{id})
+	GetReport(ctx context.Context, request GetReportRequestObject) (GetReportResponseObject, error)
+	// ClaimReport Claim an open report, for half an hour
+	// (POST /v1/reports/{id}/claim)
+	ClaimReport(ctx context.Context, request ClaimReportRequestObject) (ClaimReportResponseObject, error)
+	// DecideReport Decide a report that you have claimed
+	// (POST /v1/reports/{id}/decision)
+	DecideReport(ctx context.Context, request DecideReportRequestObject) (DecideReportResponseObject, error)
+	// FreeReport End a hold, by two people
+	// (DELETE /v1/reports/{id}/hold)
+	FreeReport(ctx context.Context, request FreeReportRequestObject) (FreeReportResponseObject, error)
+	// HoldReport Keep the evidence, whatever else would delete it
+	// (PUT /v1/reports/{id}/hold)
+	HoldReport(ctx context.Context, request HoldReportRequestObject) (HoldReportResponseObject, error)
+	// UploadMedia Bring the reported bytes, if ours are erased
+	// (PUT /v1/reports/{id}/media)
+	UploadMedia(ctx context.Context, request UploadMediaRequestObject) (UploadMediaResponseObject, error)
+	// ReleaseReport Give a claimed report back to the queue
+	// (POST /v1/reports/{id}/release)
+	ReleaseReport(ctx context.Context, request ReleaseReportRequestObject) (ReleaseReportResponseObject, error)
+	// ReopenReport Reopen a decided report, as another person
+	// (POST /v1/reports/{id}/reopen)
+	ReopenReport(ctx context.Context, request ReopenReportRequestObject) (ReopenReportResponseObject, error)
+	// PullReport A ticket for the evidence, and the sealed key
+	// (POST /v1/reports/{id}/tickets)
+	PullReport(ctx context.Context, request PullReportRequestObject) (PullReportResponseObject, error)
 	// GetTicket What a ticket is good for now
 	// (GET /v1/ticket)
 	GetTicket(ctx context.Context, request GetTicketRequestObject) (GetTicketResponseObject, error)
@@ -5376,6 +9040,32 @@ func (sh *strictHandler) GetReadiness(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
 		if err := validResponse.VisitGetReadinessResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListAudit operation middleware
+func (sh *strictHandler) ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams) {
+	var request ListAuditRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAudit(ctx, request.(ListAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAudit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListAuditResponseObject); ok {
+		if err := validResponse.VisitListAuditResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -5636,6 +9326,30 @@ func (sh *strictHandler) GetErasureKeys(w http.ResponseWriter, r *http.Request) 
 	}
 }
 
+// GetModeration operation middleware
+func (sh *strictHandler) GetModeration(w http.ResponseWriter, r *http.Request) {
+	var request GetModerationRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetModeration(ctx, request.(GetModerationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetModeration")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetModerationResponseObject); ok {
+		if err := validResponse.VisitGetModerationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListPolicies operation middleware
 func (sh *strictHandler) ListPolicies(w http.ResponseWriter, r *http.Request, params ListPoliciesParams) {
 	var request ListPoliciesRequestObject
@@ -5768,6 +9482,341 @@ func (sh *strictHandler) RunPurge(w http.ResponseWriter, r *http.Request, params
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RunPurgeResponseObject); ok {
 		if err := validResponse.VisitRunPurgeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListReports operation middleware
+func (sh *strictHandler) ListReports(w http.ResponseWriter, r *http.Request, params ListReportsParams) {
+	var request ListReportsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListReports(ctx, request.(ListReportsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListReports")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListReportsResponseObject); ok {
+		if err := validResponse.VisitListReportsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateReport operation middleware
+func (sh *strictHandler) CreateReport(w http.ResponseWriter, r *http.Request, params CreateReportParams) {
+	var request CreateReportRequestObject
+
+	request.Params = params
+
+	var body CreateReportJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateReport(ctx, request.(CreateReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateReport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateReportResponseObject); ok {
+		if err := validResponse.VisitCreateReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WithdrawReport operation middleware
+func (sh *strictHandler) WithdrawReport(w http.ResponseWriter, r *http.Request, id ReportID) {
+	var request WithdrawReportRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawReport(ctx, request.(WithdrawReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawReport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WithdrawReportResponseObject); ok {
+		if err := validResponse.VisitWithdrawReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetReport operation middleware
+func (sh *strictHandler) GetReport(w http.ResponseWriter, r *http.Request, id ReportID) {
+	var request GetReportRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReport(ctx, request.(GetReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetReportResponseObject); ok {
+		if err := validResponse.VisitGetReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ClaimReport operation middleware
+func (sh *strictHandler) ClaimReport(w http.ResponseWriter, r *http.Request, id ReportID) {
+	var request ClaimReportRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ClaimReport(ctx, request.(ClaimReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ClaimReport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ClaimReportResponseObject); ok {
+		if err := validResponse.VisitClaimReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DecideReport operation middleware
+func (sh *strictHandler) DecideReport(w http.ResponseWriter, r *http.Request, id ReportID) {
+	var request DecideReportRequestObject
+
+	request.ID = id
+
+	var body DecideReportJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DecideReport(ctx, request.(DecideReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DecideReport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DecideReportResponseObject); ok {
+		if err := validResponse.VisitDecideReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FreeReport operation middleware
+func (sh *strictHandler) FreeReport(w http.ResponseWriter, r *http.Request, id ReportID) {
+	var request FreeReportRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FreeReport(ctx, request.(FreeReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FreeReport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FreeReportResponseObject); ok {
+		if err := validResponse.VisitFreeReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// HoldReport operation middleware
+func (sh *strictHandler) HoldReport(w http.ResponseWriter, r *http.Request, id ReportID) {
+	var request HoldReportRequestObject
+
+	request.ID = id
+
+	var body HoldReportJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.HoldReport(ctx, request.(HoldReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "HoldReport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(HoldReportResponseObject); ok {
+		if err := validResponse.VisitHoldReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UploadMedia operation middleware
+func (sh *strictHandler) UploadMedia(w http.ResponseWriter, r *http.Request, id ReportID) {
+	var request UploadMediaRequestObject
+
+	request.ID = id
+
+	request.Body = r.Body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UploadMedia(ctx, request.(UploadMediaRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UploadMedia")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UploadMediaResponseObject); ok {
+		if err := validResponse.VisitUploadMediaResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReleaseReport operation middleware
+func (sh *strictHandler) ReleaseReport(w http.ResponseWriter, r *http.Request, id ReportID) {
+	var request ReleaseReportRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReleaseReport(ctx, request.(ReleaseReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReleaseReport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReleaseReportResponseObject); ok {
+		if err := validResponse.VisitReleaseReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReopenReport operation middleware
+func (sh *strictHandler) ReopenReport(w http.ResponseWriter, r *http.Request, id ReportID) {
+	var request ReopenReportRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReopenReport(ctx, request.(ReopenReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReopenReport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReopenReportResponseObject); ok {
+		if err := validResponse.VisitReopenReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PullReport operation middleware
+func (sh *strictHandler) PullReport(w http.ResponseWriter, r *http.Request, id ReportID) {
+	var request PullReportRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PullReport(ctx, request.(PullReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PullReport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PullReportResponseObject); ok {
+		if err := validResponse.VisitPullReportResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -12,11 +12,11 @@ import (
 
 // The same conditions as in claimBlobs and claimAttempts.
 const preview = `SELECT reason, COUNT(*), CAST(SUM(size) AS BIGINT), MIN(at) FROM (
-		SELECT ` + reasonOf + ` AS reason, size, purge_at AS at FROM blobs WHERE ` + dueBlobs + `
+		SELECT ` + dueReason + ` AS reason, size, purge_at AS at FROM blobs WHERE ` + dueBlobs + `
 		UNION ALL
-		SELECT reason, size, purge_at FROM blobs WHERE ` + retryBlobs + `
+		SELECT ` + shownReason + `, size, purge_at FROM blobs WHERE ` + retryBlobs + `
 		UNION ALL
-		SELECT reason, size, purge_at FROM blobs WHERE ` + lostBlobs + `
+		SELECT ` + shownReason + `, size, purge_at FROM blobs WHERE ` + lostBlobs + `
 		UNION ALL
 		SELECT 'not_uploaded', 0, due_at FROM attempts WHERE ` + dueAttempt + `
 		UNION ALL
@@ -41,7 +41,7 @@ func (s *Store) Preview(ctx context.Context, now time.Time) (ps []expiry.Preview
 const backlog = `SELECT COUNT(*), MIN(at) FROM (
 		SELECT purge_at AS at FROM blobs WHERE ` + dueBlobs + `
 		UNION ALL
-		SELECT purge_at FROM blobs WHERE state = 'purging'
+		SELECT purge_at FROM blobs WHERE state = 'purging' AND ` + unpinned + `
 	) d`
 
 // Backlog implements expiry.Queue.

@@ -85,6 +85,9 @@ func readHeld(r *row, id uuid.UUID, h tickets.Hash) (tickets.Ticket, tickets.Blo
 
 // Spend implements tickets.Store.
 func (s *Store) Spend(ctx context.Context, sp tickets.Spend) (won bool, err error) {
+	if sp.Evidence {
+		return s.spendEvidence(ctx, sp)
+	}
 	won, err = s.db.spend(ctx, sp)
 	return won && err == nil, err
 }

@@ -63,7 +63,7 @@ const spendTickets = `WITH i AS (
 		SELECT * FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS UUID[]), CAST($3 AS UUID[]), CAST($4 AS BYTEA[]), CAST($5 AS BYTEA[]), CAST($6 AS BIGINT[]))
 			AS i(n, id, blob_id, hash, claim, now)
 	), b AS (
-		SELECT id, state, expires_at FROM blobs WHERE id = ANY(CAST($3 AS UUID[])) ORDER BY id FOR UPDATE
+		SELECT id, state, expires_at FROM blobs WHERE id = ANY(CAST($3 AS UUID[])) AND evidence = 0 ORDER BY id FOR UPDATE
 	), spent AS (
 		UPDATE tickets t SET state = 'opened', claim = i.claim, opened_at = i.now
 		FROM i JOIN b ON b.id = i.blob_id AND b.state = 'stored' AND b.expires_at > i.now

@@ -21,12 +21,20 @@ const (
 		WHEN ready = 0 AND keep_until IS NOT NULL THEN 'opened'
 		ELSE 'unopened' END`
 
-	dueBlobs   = toLookAt + ` AND purge_at <= $1`
+	// shownReason says of evidence what its row cannot: the row has the reasons of blobs.
+	shownReason = `CASE WHEN evidence = 0 OR reason = 'not_uploaded' THEN reason WHEN reason = 'unsent' THEN 'withdrawn'
+		WHEN reason IS NOT NULL THEN 'retention' END`
+	dueReason = `CASE WHEN evidence = 0 OR state = 'pending' THEN ` + reasonOf + ` ELSE 'retention' END`
+
+	// unpinned bytes may go when they are due: no report copies them, no hold keeps them.
+	unpinned = `(pinned_until IS NULL OR pinned_until <= $1)`
+
+	dueBlobs   = toLookAt + ` AND purge_at <= $1 AND ` + unpinned
 	toLookAt   = `state IN ('pending', 'stored') AND look_at <= $1`
-	retryBlobs = `state = 'purging' AND retry_at <= $1`
+	retryBlobs = `state = 'purging' AND retry_at <= $1 AND ` + unpinned
 	// lostBlobs and lostAttempt wait for longer than any lease or delay is: the clock
 	// that said so was ahead, and has been put right.
-	lostBlobs    = `state = 'purging' AND retry_at > $1 + 86400000000`
+	lostBlobs    = `state = 'purging' AND retry_at > $1 + 86400000000 AND ` + unpinned
 	lostAttempt  = `retry_at > $1 + 86400000000 AND ` + loneAttempt
 	dueAttempt   = `retry_at IS NULL AND due_at <= $1 AND ` + loneAttempt
 	retryAttempt = `retry_at IS NOT NULL AND retry_at <= $1 AND ` + loneAttempt
@@ -43,7 +51,7 @@ const (
 // What was put off queues by the end of its delay, so that blobs that cannot be
 // deleted never stand in front of those that can.
 //
-// A blob that is looked at and not due yet is put back until it is.
+// A blob that is looked at and not due yet, or pinned, is put back until it is.
 func claimBlobs(lock string) string {
 	return `WITH u AS MATERIALIZED (
 		SELECT * FROM (SELECT id, look_at AS at FROM blobs WHERE ` + toLookAt + ` ORDER BY look_at LIMIT $3` + lock + `) d
@@ -51,15 +59,15 @@ func claimBlobs(lock string) string {
 		SELECT * FROM (SELECT id, retry_at AS at FROM blobs WHERE ` + retryBlobs + ` ORDER BY retry_at LIMIT $3` + lock + `) r
 		UNION ALL
 		SELECT * FROM (SELECT id, retry_at AS at FROM blobs WHERE ` + lostBlobs + ` ORDER BY retry_at LIMIT $3` + lock + `) l
-	) UPDATE blobs SET look_at = purge_at,
+	) UPDATE blobs SET look_at = CASE WHEN pinned_until > purge_at THEN pinned_until ELSE purge_at END,
 		reason = CASE WHEN ` + mayGo + ` THEN ` + reasonOf + ` ELSE reason END,
 		retry_at = CASE WHEN ` + mayGo + ` THEN $2 ELSE retry_at END,
 		state = CASE WHEN ` + mayGo + ` THEN 'purging' ELSE state END
 	WHERE id IN (SELECT id FROM u ORDER BY at LIMIT $3)
-	RETURNING state, id, key, size, purge_at, failures, reason, sha256, policy, stored_at`
+	RETURNING state, id, key, size, purge_at, failures, ` + shownReason + `, sha256, policy, stored_at, evidence`
 }
 
-const mayGo = `state = 'purging' OR purge_at <= $1`
+const mayGo = `state = 'purging' OR purge_at <= $1 AND ` + unpinned
 
 func claimAttempts(lock string) string {
 	return `WITH u AS MATERIALIZED (
@@ -117,7 +125,7 @@ func claim(c *conn, now, until int64, limit int) (due []expiry.Due, more bool, e
 			d.Keys = []blobstore.Key{key}
 		}
 		d.Size, d.At, d.Failures, d.Reason = r.int(), r.time(), int(r.int()), r.text()
-		d.SHA256, d.Policy, d.StoredAt = r.digest(), r.text(), r.time()
+		d.SHA256, d.Policy, d.StoredAt, d.Evidence = r.digest(), r.text(), r.time(), r.bool()
 		index[d.ID] = len(due)
 		due = append(due, d)
 	})
@@ -146,7 +154,12 @@ func claim(c *conn, now, until int64, limit int) (due []expiry.Due, more bool, e
 // Erase implements expiry.Queue.
 func (s *Store) Erase(ctx context.Context, done []expiry.Due, now time.Time) error {
 	for chunk := range slices.Chunk(done, s.db.chunk()) {
-		err := s.write(ctx, 2*len(chunk), func(c *conn) error { return s.db.erase(c, chunk, micros(now)) })
+		err := s.write(ctx, 2*len(chunk), func(c *conn) error {
+			if err := s.db.erase(c, chunk, micros(now)); err != nil {
+				return err
+			}
+			return eraseReports(c, chunk, now)
+		})
 		if err != nil {
 			return err
 		}
@@ -189,8 +202,9 @@ func (s *Store) Defer(ctx context.Context, d expiry.Due, retry time.Time) error 
 }
 
 const (
-	someForgettable = `SELECT id FROM blobs WHERE state = 'erased' AND forget_at <= $1 ORDER BY forget_at LIMIT $2`
+	someForgettable = `SELECT id, evidence FROM blobs WHERE state = 'erased' AND forget_at <= $1 ORDER BY forget_at LIMIT $2`
 	forgetBlob      = `DELETE FROM blobs WHERE id = $1`
+	forgetReport    = `DELETE FROM reports WHERE id = $1`
 )
 
 // Forget implements expiry.Queue.
@@ -216,7 +230,14 @@ func (s *Store) Forget(ctx context.Context, now time.Time, limit int) (int, erro
 // forget removes up to limit tombstones, fewer if they have very many tickets.
 func forget(c *conn, now int64, limit int) (n int, err error) {
 	var ids []uuid.UUID
-	err = c.query(context.Background(), someForgettable+c.dialect.lockDue, []any{now, int64(limit)}, func(r *row) { ids = append(ids, r.id()) })
+	evidence := make(map[uuid.UUID]bool)
+	err = c.query(context.Background(), someForgettable+c.dialect.lockDue, []any{now, int64(limit)}, func(r *row) {
+		id := r.id()
+		ids = append(ids, id)
+		if r.bool() {
+			evidence[id] = true
+		}
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -228,6 +249,11 @@ func forget(c *conn, now int64, limit int) (n int, err error) {
 		}
 		if _, err := c.exec(forgetBlob, id[:]); err != nil {
 			return 0, err
+		}
+		if evidence[id] {
+			if _, err := c.exec(forgetReport, id[:]); err != nil {
+				return 0, err
+			}
 		}
 		n++
 		if rows += ts; rows > maxBatchRows {

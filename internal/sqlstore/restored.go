@@ -83,13 +83,14 @@ const (
 		AND (state = 'ready' OR state IN ('opened', 'delivered') AND
 			(SELECT b.unlimited FROM blobs b WHERE b.id = tickets.blob_id) = 1)`
 
-	// A deadline that is a day past has passed by every replica's clock.
+	// A deadline that is a day past has passed by every replica's clock. Evidence keeps its
+	// own: that a moderator saw it twice harms nobody, and a hold binds after a restore too.
 	voidBlobs = `UPDATE blobs SET ready = 0,
 		upload_until = CASE WHEN upload_until < $4 THEN upload_until ELSE $4 END,
 		expires_at = CASE WHEN expires_at < $4 THEN expires_at ELSE $4 END,
 		purge_at = CASE WHEN keep_until IS NOT NULL THEN keep_until WHEN purge_at < $3 THEN purge_at ELSE $3 END,
 		look_at = CASE WHEN look_at < $3 THEN look_at ELSE $3 END
-		WHERE id > $1 AND id <= $2 AND state IN ('pending', 'stored')`
+		WHERE id > $1 AND id <= $2 AND state IN ('pending', 'stored') AND evidence = 0`
 )
 
 // makeVoid is about the next blobs after that one, up to last: itself if there are none.

@@ -142,6 +142,13 @@ func receiptOrNull(envelope []byte) any {
 	return string(envelope)
 }
 
+func textOrNull(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
+}
+
 func keyOrNull(k blobstore.Key) any {
 	if k == "" {
 		return nil

@@ -9,9 +9,10 @@ import (
 	"mayfly/tickets"
 )
 
-const findBlob = `SELECT ` + blobColumns + ` FROM blobs b WHERE b.id = $1 AND b.tenant = $2`
+const findBlob = `SELECT ` + blobColumns + ` FROM blobs b WHERE b.id = $1 AND b.tenant = $2 AND b.evidence = 0`
 
-// blobOf is a tenant's blob; to others it does not exist. In a transaction that
+// blobOf is a tenant's blob; to others it does not exist, and neither does evidence to any
+// backend. In a transaction that
 // writes, lock keeps it as it is.
 func blobOf(c *conn, tenant string, id uuid.UUID, lock string) (b tickets.Blob, err error) {
 	found, err := c.first(findBlob+lock, []any{id[:], tenant}, func(r *row) { b = readBlob(r, id) })
@@ -122,7 +123,8 @@ func (s *Store) Revoke(ctx context.Context, tenant string, blob, ticket uuid.UUI
 }
 
 const (
-	unsendBlob = `UPDATE blobs SET state = 'purging', reason = 'unsent', purge_at = $2, retry_at = $2, ready = 0
+	unsendBlob = `UPDATE blobs SET state = 'purging', reason = 'unsent', purge_at = $2, ready = 0,
+		retry_at = CASE WHEN pinned_until > $2 THEN pinned_until ELSE $2 END
 		WHERE id = $1 AND ` + isLive
 
 	revokeAll = `UPDATE tickets SET state = 'revoked', revoked_at = $2

@@ -19,7 +19,7 @@ const (
 	// turns it in the same breath, or changes nothing.
 	openReady = `UPDATE tickets SET state = 'opened', claim = $3, opened_at = $4
 	WHERE id = $1 AND token_hash = $2 AND state = 'ready' AND blob_id = $5
-	AND EXISTS (SELECT 1 FROM blobs b WHERE b.id = $5 AND b.state = 'stored' AND b.expires_at > $4)`
+	AND EXISTS (SELECT 1 FROM blobs b WHERE b.id = $5 AND b.state = 'stored' AND b.evidence = 0 AND b.expires_at > $4)`
 
 	kept   = `CASE WHEN keep_until > $2 + keep THEN keep_until ELSE $2 + keep END`
 	toLast = `CASE WHEN expires_at > ` + kept + ` THEN expires_at ELSE ` + kept + ` END`

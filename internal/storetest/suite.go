@@ -6,6 +6,7 @@
 package storetest
 
 import (
+	"crypto/rand"
 	"errors"
 	"slices"
 	"testing"
