@@ -215,6 +215,16 @@ func (p *Policies) ForSender(ctx context.Context, tenant, name string) (Policy, 
 	return found.Policy, true, nil
 }
 
+// Evidence is the policy of evidence as it holds for a tenant, as it was some seconds ago
+// at the most.
+func (p *Policies) Evidence(ctx context.Context, tenant string) (Policy, error) {
+	policies, err := p.recent(ctx, tenant)
+	if err != nil {
+		return Policy{}, err
+	}
+	return find(policies, EvidencePolicy).Policy, nil // it is builtin: there always is one
+}
+
 func (p *Policies) recent(ctx context.Context, tenant string) ([]PolicyInUse, error) {
 	now := clock(p.Now) // before the read, which may wait
 	p.mu.Lock()

@@ -5,6 +5,9 @@ import "time"
 // DefaultPolicy is the policy of a blob whose sender names none.
 const DefaultPolicy = "view-once"
 
+// EvidencePolicy is the policy of the evidence of reports.
+const EvidencePolicy = "evidence"
+
 // Policy is a named set of retention rules (design §7).
 type Policy struct {
 	Name string
@@ -61,7 +64,7 @@ func Builtin() []Policy {
 	channel.Name, channel.Unlimited, channel.SharedTicket, channel.UnopenedTTL = "channel-30d", true, true, 30*day
 
 	evidence := base
-	evidence.Name, evidence.Internal, evidence.UnopenedTTL = "evidence", true, 30*day
+	evidence.Name, evidence.Internal, evidence.UnopenedTTL = EvidencePolicy, true, 30*day
 	return append(policies, channel, evidence)
 }
 

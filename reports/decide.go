@@ -39,8 +39,12 @@ func (s *Service) Decide(ctx context.Context, m Moderator, id uuid.UUID, v Verdi
 		said := digestOf(v.Policy, v.Note)
 		acts := []Record{{Act: Act(v.Outcome), Digest: &said}}
 		if v.Outcome == StateEscalated && r.Evidence == EvidenceStored {
-			hold := Hold{Class: HoldLegal, Reason: "escalated", By: m.Key, Since: now, Until: now.Add(legalHold)}
-			if old := r.HoldAt(now); old == nil || old.Until.Before(hold.Until) {
+			hold := Hold{Class: HoldLegal, Reason: "escalated", By: m.Key, Since: now, Until: now.Add(escalatedHold)}
+			old := r.HoldAt(now)
+			if old != nil && old.Until.After(hold.Until) {
+				hold.Until = old.Until // a hold is never made shorter
+			}
+			if old == nil || old.Class != HoldLegal || old.Until.Before(hold.Until) {
 				r.Hold = &hold
 				acts = append(acts, hold.record())
 			}

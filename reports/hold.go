@@ -107,5 +107,5 @@ func (s *Service) Free(ctx context.Context, m Moderator, id uuid.UUID) (r Report
 		r.Hold = nil
 		return Change{Report: r, Acts: []Record{{Act: ActFreed}}}, nil
 	})
-	return r, r.Hold == nil, err
+	return r, err == nil && r.Hold == nil, err
 }

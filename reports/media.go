@@ -27,7 +27,7 @@ func (s *Service) ReceiveMedia(ctx context.Context, id uuid.UUID, handle Hash, b
 	}
 	key := blobstore.NewEvidenceKey(id)
 	if err := s.Store.BeginEvidence(ctx, id, key, s.now()); err != nil {
-		return Report{}, late(err, "record the upload")
+		return Report{}, s.late(ctx, id, handle, err, "record the upload")
 	}
 	in := blobstore.NewDigestReader(body, r.Size, &r.SHA256)
 	if err := s.Blobs.Put(ctx, key, in, r.Size); err != nil {
@@ -43,7 +43,7 @@ func (s *Service) ReceiveMedia(ctx context.Context, id uuid.UUID, handle Hash, b
 		s.discard(ctx, id, key)
 	}
 	if err != nil {
-		return Report{}, late(err, "record the media")
+		return Report{}, s.late(ctx, id, handle, err, "record the media")
 	}
 	r, err = s.Store.HandledReport(ctx, id, handle)
 	return r, known(err, "find the report")
@@ -67,12 +67,16 @@ func (s *Service) awaiting(ctx context.Context, id uuid.UUID, handle Hash) (Repo
 	return r, nil
 }
 
-// late says what the Store's ErrTooLate means to a reporter.
-func late(err error, op string) error {
-	if errors.Is(err, ErrTooLate) {
-		return ErrForgotten
+// late says what the Store's ErrTooLate means to a reporter: what has become of the report
+// since it waited.
+func (s *Service) late(ctx context.Context, id uuid.UUID, handle Hash, err error, op string) error {
+	if !errors.Is(err, ErrTooLate) {
+		return known(err, op)
 	}
-	return known(err, op)
+	if _, err := s.awaiting(ctx, id, handle); err != nil {
+		return err
+	}
+	return ErrForgotten
 }
 
 // uploadError says whose fault a failed Put was.

@@ -43,5 +43,9 @@ func (s *Service) Pull(ctx context.Context, m Moderator, id uuid.UUID, issue fun
 	if err != nil {
 		return Pulled{}, err
 	}
-	return Pulled{Report: r, Ticket: t, ExpiresAt: now.Add(TicketTTL)}, nil
+	ends := now.Add(TicketTTL)
+	if r.ExpiresAt.Before(ends) {
+		ends = r.ExpiresAt // no ticket outlives what it opens
+	}
+	return Pulled{Report: r, Ticket: t, ExpiresAt: ends}, nil
 }

@@ -45,7 +45,7 @@ type Service struct {
 	// Reasons to report; DefaultReasons if there are none.
 	Reasons []string
 	// KeepDismissed and KeepUpheld are how long evidence is kept after a decision; 7 and
-	// 184 days if 0.
+	// 200 days if 0.
 	KeepDismissed, KeepUpheld time.Duration
 	// Cut, if not nil, ends the transfers of a blob that are under way in this process.
 	Cut func(blob uuid.UUID)
@@ -68,7 +68,10 @@ const (
 	keepUpheld = 200 * day
 	// legalHold is the least hold of class legal. 18 U.S.C. § 2258A(h): one year.
 	legalHold = 365 * day
-	longHold  = 3650 * day
+	// escalatedHold is what an escalation sets by itself. 18 U.S.C. § 2258A(h) counts its year
+	// from the submission to the CyberTipline, which comes later than the decision.
+	escalatedHold = 400 * day
+	longHold      = 3650 * day
 )
 
 func (s *Service) now() time.Time {

@@ -2,11 +2,13 @@ package apart_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
+	"iter"
 	"net/url"
 	"os"
 	"slices"
@@ -215,8 +217,9 @@ func TestCanaryInEvidence(t *testing.T) {
 	media, evidence := folder(t), folder(t)
 	s := &apart.Store{Media: media, Evidence: evidence}
 	const canary = "check-0123456789abcdef"
-	put(t, evidence, canary, 10)
+	sum := put(t, evidence, canary, 10)
 	wantKeys(t, s, canary)
+	wantBlob(t, s, canary, sum)
 	if err := s.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -325,6 +328,24 @@ func TestCheck(t *testing.T) {
 	}
 	if !errors.Is(last, blobstoretest.ErrFault) || !strings.Contains(last.Error(), "evidence store: ") {
 		t.Errorf("All: %v", last)
+	}
+}
+
+// endless is a store whose listing does not end.
+type endless struct{ blobstore.Store }
+
+func (endless) All(context.Context) iter.Seq2[blobstore.Info, error] {
+	return func(yield func(blobstore.Info, error) bool) {
+		for yield(blobstore.Info{Key: evidenceKey()}, nil) {
+		}
+	}
+}
+
+// TestCheckIsShort: it is made every few seconds, and lists no whole store.
+func TestCheckIsShort(t *testing.T) {
+	t.Parallel()
+	if err := (&apart.Store{Media: folder(t), Evidence: endless{folder(t)}}).Check(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

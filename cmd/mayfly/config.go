@@ -22,6 +22,7 @@ type databaseFlag struct {
 // them itself has them, so that they are named once.
 type storeFlags struct {
 	databaseFlag `embed:""`
+	Evidence     string `env:"MAYFLY_EVIDENCE" placeholder:"URL" help:"Where the evidence of reports is, as --blobs; a folder or prefix named evidence beside those if not set."`
 	Blobs        string `env:"MAYFLY_BLOBS" default:"file://mayfly-data/blobs" placeholder:"URL" help:"Where the encrypted bytes are: file://PATH, minio://HOST:PORT/BUCKET[/PREFIX] or s3://BUCKET[/PREFIX]?region=REGION (${default}). Keys of a bucket: MAYFLY_S3_ACCESS_KEY and MAYFLY_S3_SECRET_KEY, else those of the environment or the machine."`
 }
 
@@ -30,6 +31,8 @@ type storeFlags struct {
 type serveFlags struct {
 	storeFlags   `embed:""`
 	erasureFlags `embed:""`
+
+	moderationFlags `embed:""`
 
 	Listen      string `env:"MAYFLY_LISTEN" default:"127.0.0.1:8484" placeholder:"ADDR" help:"Where the API listens (${default})."`
 	Admin       string `env:"MAYFLY_ADMIN" default:"127.0.0.1:8485" placeholder:"ADDR" help:"Where /metrics listens, 'off' for nowhere (${default})."`
@@ -59,6 +62,7 @@ type serveConfig struct {
 	drainTimeout                                 time.Duration
 	publicURL                                    string
 	directEndpoint                               *url.URL
+	moderation                                   moderationConfig
 }
 
 // limits are the API's, where a negative number means none and 0 the default.
@@ -116,6 +120,8 @@ func (f serveFlags) parse() (serveConfig, error) {
 	c.drainTimeout = d
 	fault("database", checkDatabase(f.Database))
 	fault("blobs", checkBlobs(f.Blobs))
+	fault("evidence", f.checkEvidence())
+	c.moderation = f.moderationFlags.parse(fault)
 	_, err = expiry.NewSchedule(nil,
 		expiry.Job{Name: purgeJob, Spec: f.PurgeSchedule}, expiry.Job{Name: sweepJob, Spec: f.SweepSchedule})
 	faults = append(faults, err)

@@ -65,7 +65,7 @@ func (c *doctorCmd) database(ctx context.Context) []finding {
 
 // blobs examines the blob store, as far as its kind can be.
 func (c *doctorCmd) blobs(ctx context.Context) []finding {
-	blobs, err := openBlobs(ctx, c.Blobs)
+	blobs, err := openBlobs(ctx, "blobs", c.Blobs)
 	if err != nil {
 		return []finding{lookedAt("blobs", "", err)}
 	}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"mayfly/expiry"
 )
@@ -20,16 +18,9 @@ const erasureKeysName = "erasure-keys.pem"
 
 // signer reads the keys; nil if there are none and none is to be made.
 func (f erasureFlags) signer(database string, create bool) (*expiry.Signer, error) {
-	path, isDefault := f.ErasureKeys, false
-	if path == "" {
-		if !strings.HasPrefix(database, "sqlite://") {
-			return nil, nil
-		}
-		file, err := pathOf(database)
-		if err != nil {
-			return nil, err
-		}
-		path, isDefault = filepath.Join(filepath.Dir(file), erasureKeysName), true
+	path, isDefault, err := besideDatabase(f.ErasureKeys, erasureKeysName, database)
+	if err != nil || path == "" {
+		return nil, err
 	}
 	text, err := os.ReadFile(path)
 	if isDefault && errors.Is(err, fs.ErrNotExist) {

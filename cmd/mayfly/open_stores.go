@@ -56,10 +56,10 @@ type closingStore interface {
 // partBudget bounds the memory of uploads to buckets, over the whole process.
 var partBudget = sync.OnceValue(func() *bucket.Budget { return bucket.NewBudget(bucket.DefaultBudget) })
 
-// openBlobs opens the blob store that an address names by its scheme.
-func openBlobs(ctx context.Context, address string) (closingStore, error) {
+// openBlobs opens the blob store that the flag's address names by its scheme.
+func openBlobs(ctx context.Context, flag, address string) (closingStore, error) {
 	if err := checkBlobs(address); err != nil {
-		return nil, usageError{fmt.Errorf("--blobs: %w", err)}
+		return nil, usageError{fmt.Errorf("--%s: %w", flag, err)}
 	}
 	access, secret := os.Getenv(s3AccessKey), os.Getenv(s3SecretKey)
 	switch scheme, _, _ := strings.Cut(address, "://"); scheme {
@@ -132,7 +132,7 @@ func (f storeFlags) open(ctx context.Context) (_ *sqlstore.Store, _ closingStore
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	blobs, err := openBlobs(ctx, f.Blobs)
+	blobs, err := f.openStores(ctx)
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, db.Close())
 	}

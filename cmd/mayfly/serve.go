@@ -48,6 +48,9 @@ func (c *serveCmd) Run(ctx context.Context, t terminal) (err error) {
 	if err := s.signReceipts(c.erasureFlags, c.Database); err != nil {
 		return err
 	}
+	if err := s.moderate(ctx, c.moderationFlags, cfg.moderation, c.Database); err != nil {
+		return err
+	}
 	if c.DirectUploads {
 		if err := s.allowDirect(ctx, c.Blobs, cfg.directEndpoint); err != nil {
 			return err
@@ -72,12 +75,16 @@ func (c *serveCmd) Run(ctx context.Context, t terminal) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 
+	evidence, err := c.evidenceURL()
+	if err != nil {
+		return err
+	}
 	adminAddress := c.Admin
 	if admin != nil {
 		adminAddress = adminListener.Addr().String()
 	}
 	log.Info("mayfly serves", "version", version(), "listen", listener.Addr().String(), "tls", c.TLSCert != "",
-		"admin", adminAddress, "database", redactedURL(c.Database), "blobs", redactedURL(c.Blobs))
+		"admin", adminAddress, "database", redactedURL(c.Database), "blobs", redactedURL(c.Blobs), "evidence", redactedURL(evidence))
 	tellPlans(log, schedule)
 
 	// The group's context ends with the first part that fails, or with the signal.
@@ -87,6 +94,7 @@ func (c *serveCmd) Run(ctx context.Context, t terminal) (err error) {
 		group.Go(func() error { return serveOn(admin, adminListener) })
 	}
 	group.Go(func() error { return s.flushContests(ctx) })
+	group.Go(func() error { s.reports.Run(ctx, s.copied); return nil })
 	schedule.Start(ctx)
 	group.Go(func() error {
 		<-ctx.Done()

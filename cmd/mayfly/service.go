@@ -14,6 +14,7 @@ import (
 	"mayfly/internal/api"
 	"mayfly/internal/metrics"
 	"mayfly/internal/sqlstore"
+	"mayfly/reports"
 	"mayfly/tickets"
 )
 
@@ -22,6 +23,7 @@ type service struct {
 	db       *sqlstore.Store
 	blobs    closingStore
 	tickets  *tickets.Service
+	reports  *reports.Service
 	policies *expiry.Policies
 	purge    *expiry.Purge
 	// sweepTurn divides the sweeps among replicas.
@@ -41,24 +43,28 @@ func openService(ctx context.Context, stores storeFlags, log *slog.Logger, now f
 	if err != nil {
 		return nil, err
 	}
-	blobs, err := openBlobs(ctx, stores.Blobs)
+	blobs, err := stores.openStores(ctx)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	s := &service{db: db, blobs: blobs, metrics: metrics.New(), log: log}
 	if err := blobs.Check(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("--blobs %s: %w", redactedURL(stores.Blobs), err), s.close())
+		evidence, _ := stores.evidenceURL()
+		return nil, errors.Join(fmt.Errorf("--blobs %s, --evidence %s: %w", redactedURL(stores.Blobs), redactedURL(evidence), err), s.close())
 	}
 	for _, w := range db.Warnings() {
 		log.Warn("database: " + w)
 	}
 	s.policies = &expiry.Policies{Store: db, Now: now}
 	s.tickets = &tickets.Service{Store: db, Blobs: blobs, Policies: s.termsOf, Now: now}
+	s.reports = &reports.Service{Store: db, Blobs: blobs, Recipients: (*moderators)(nil).recipients, Terms: s.evidenceTerms, Cut: s.tickets.Cut, Now: now}
 	s.purge = newPurge(db, blobs, now)
 	s.sweepTurn = &expiry.Turn{Turns: db, Job: sweepJob, Holder: uuid.New(), Now: now}
 	s.api = &api.Server{Tickets: s.tickets, Policies: s.policies, Keys: db, Ready: s.ready, Log: log, Metrics: s.metrics}
 	s.api.Purge, s.api.Purged = s.purge, s.purged
+	s.api.Reports.Service = s.reports
 	s.metrics.Backlog(s.backlog)
+	s.metrics.Reports(s.reportBacklog)
 	return s, nil
 }
 
@@ -112,6 +118,23 @@ func (s *service) checkBlobs(ctx context.Context) error {
 	}
 	s.checked = time.Now()
 	return nil
+}
+
+// reportBacklog is what the metrics tell of reports.
+func (s *service) reportBacklog(ctx context.Context) (metrics.ReportBacklog, error) {
+	b, err := s.db.ReportBacklog(ctx, time.Now())
+	return metrics.ReportBacklog{Copying: b.Copying, Awaiting: b.Awaiting, Open: b.Open, OldestOpen: b.OldestOpen, Held: b.Held}, err
+}
+
+// copied counts and logs what a pass over the reports has copied.
+func (s *service) copied(r reports.Copied, err error) {
+	s.metrics.Copied(r.Copied, r.Awaiting, r.Failed)
+	if err != nil {
+		s.log.Error("evidence could not be copied", "error", err)
+	}
+	for _, f := range r.Failures {
+		s.log.Warn("evidence is not copied", "report", f.Report, "error", f.Err)
+	}
 }
 
 func (s *service) backlog(ctx context.Context) (due int64, oldest time.Time, err error) {

@@ -35,7 +35,7 @@ func (e *endpoints) limitAddress(c *call, r *http.Request) error {
 }
 
 func (e *endpoints) limitToken(c *call, r *http.Request) error {
-	if c.op.kind == "" {
+	if len(c.op.kinds) == 0 {
 		return nil
 	}
 	id := c.token.ID()

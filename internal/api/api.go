@@ -39,6 +39,9 @@ type Server struct {
 	Purge *expiry.Purge
 	// Purged, if not nil, is told of each such pass.
 	Purged func(expiry.PurgeResult, error)
+	// Reports are for the calls of reporters and moderators; without a Service no reports
+	// are taken.
+	Reports Reports
 	// Ready says why the service cannot do its work, nil if it can, for /readyz. It
 	// is asked once a second at the most. Nil: it always can.
 	Ready func(context.Context) error

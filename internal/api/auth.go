@@ -14,7 +14,7 @@ import (
 // authenticate finds out who calls. Tickets and grants are only read here; whether
 // they were ever issued the call itself finds out, which has to look anyway.
 func (e *endpoints) authenticate(c *call, r *http.Request) error {
-	if c.op.kind == "" {
+	if len(c.op.kinds) == 0 {
 		return nil
 	}
 	if err := e.failures.exhausted(c.address); err != nil {
@@ -24,11 +24,12 @@ func (e *endpoints) authenticate(c *call, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c.token, err = tickets.ParseToken(c.op.kind, text)
+	c.kind = c.op.kindOf(text)
+	c.token, err = tickets.ParseToken(c.kind, text)
 	if err != nil {
-		return malformed(c.op.kind, text, err)
+		return c.op.malformed(c.kind, text, err)
 	}
-	if c.op.kind != tickets.KindKey {
+	if c.kind != tickets.KindKey {
 		return nil
 	}
 	key, err := e.Keys.FindKey(r.Context(), c.token.ID(), c.token.Hash())
@@ -40,8 +41,18 @@ func (e *endpoints) authenticate(c *call, r *http.Request) error {
 	case len(c.op.roles) > 0 && !slices.Contains(c.op.roles, key.Role):
 		return &refusal{errForbidden, "The call needs a key with the role " + string(c.op.roles[0]) + "."}
 	}
-	c.tenant = key.Tenant
+	c.tenant, c.role = key.Tenant, key.Role
 	return nil
+}
+
+// kindOf is which of the tokens that the call takes the text could be.
+func (o *operation) kindOf(text string) tickets.Kind {
+	for _, kind := range o.kinds {
+		if strings.HasPrefix(text, string(kind)) {
+			return kind
+		}
+	}
+	return o.kinds[0]
 }
 
 // bearer is the token of the Authorization header (RFC 6750 §2.1), the one place
@@ -63,9 +74,13 @@ func bearer(h http.Header) (string, error) {
 }
 
 // malformed says what is wrong with a token, without any of it.
-func malformed(kind tickets.Kind, text string, err error) error {
+func (o *operation) malformed(kind tickets.Kind, text string, err error) error {
 	if !strings.HasPrefix(text, string(kind)) {
-		return &refusal{err, "A token of this kind begins with " + string(kind) + "."}
+		begins := make([]string, len(o.kinds))
+		for i, k := range o.kinds {
+			begins[i] = string(k)
+		}
+		return &refusal{err, "A token for this call begins with " + strings.Join(begins, " or ") + "."}
 	}
 	return &refusal{err, "The token is mistyped or cut off: its length or its checksum is wrong."}
 }
@@ -75,8 +90,12 @@ func (e *endpoints) countFailure(c *call, p *problem) {
 	switch p.code {
 	case openapi.ProblemCodeMalformedToken, openapi.ProblemCodeUnknownKey, openapi.ProblemCodeUnknownGrant:
 	case openapi.ProblemCodeUnknownTicket:
-		if c.op.kind != tickets.KindTicket {
+		if c.kind != tickets.KindTicket {
 			return // a backend asks for one that it cannot revoke
+		}
+	case openapi.ProblemCodeUnknownReport:
+		if c.kind != tickets.KindReport {
+			return // a moderator asks for one of another tenant
 		}
 	default:
 		return
@@ -84,9 +103,8 @@ func (e *endpoints) countFailure(c *call, p *problem) {
 	e.failures.count(c.address)
 }
 
-// tokenPrefixes begin everything that must not stand in a URL. mfr_ is reserved for
-// the handles of reports.
-var tokenPrefixes = [...]string{string(tickets.KindKey), string(tickets.KindGrant), string(tickets.KindTicket), "mfr_"}
+// tokenPrefixes begin everything that must not stand in a URL.
+var tokenPrefixes = [...]string{string(tickets.KindKey), string(tickets.KindGrant), string(tickets.KindTicket), string(tickets.KindReport)}
 
 func looksLikeToken(s string) bool {
 	for _, prefix := range tokenPrefixes {

@@ -119,6 +119,7 @@ func (e *endpoints) GetBlob(ctx context.Context, request openapi.GetBlobRequestO
 	if b.State == tickets.BlobPending {
 		answer.UploadUntil = moment(b.UploadUntil)
 	}
+	answer.Stamp = orNil(b.Stamp)
 	if b.Receipt != "" {
 		answer.Receipt = new(openapi.Receipt)
 		if err := json.Unmarshal([]byte(b.Receipt), answer.Receipt); err != nil {

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"mayfly/internal/keys"
 	"mayfly/tickets"
 )
 
@@ -28,9 +29,12 @@ type call struct {
 
 	// address is what limits count by. Never logged.
 	address string
-	// token is good for op.kind; of an API key, tenant is whose it is.
+	// token is of a kind that op takes; of an API key, tenant is whose it is, and role what
+	// it may do.
 	token  tickets.Token
+	kind   tickets.Kind
 	tenant string
+	role   keys.Role
 
 	// body is the request's, if the operation takes one. mediaType is mediaJSON or
 	// mediaBytes.

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -22,8 +23,8 @@ type operation struct {
 	// name is method and pattern: what logs and metrics call it.
 	name    string
 	metrics *metrics.Route
-	// kind of token that the call needs; empty if anybody may.
-	kind tickets.Kind
+	// kinds of token, any of which the call needs; none if anybody may.
+	kinds []tickets.Kind
 	// roles of API keys that may call; empty for all.
 	roles []keys.Role
 	// query parameters by name; nil where any are passed over.
@@ -42,14 +43,18 @@ type operation struct {
 // takesBody reports whether the call has a body at all.
 func (o *operation) takesBody() bool { return o.json != nil || o.bytes }
 
-// tenantCall reports whether the call is made with an API key.
-func (o *operation) tenantCall() bool { return o.kind == tickets.KindKey }
+// tenantCall reports whether the call is made with an API key, and with nothing else.
+func (o *operation) tenantCall() bool { return len(o.kinds) == 1 && o.kinds[0] == tickets.KindKey }
+
+// takes reports whether a token of this kind is one for the call.
+func (o *operation) takes(kind tickets.Kind) bool { return slices.Contains(o.kinds, kind) }
 
 // kinds of token by the security schemes of openapi.yaml.
 var kinds = map[string]tickets.Kind{
 	"ApiKey": tickets.KindKey,
 	"Grant":  tickets.KindGrant,
 	"Ticket": tickets.KindTicket,
+	"Report": tickets.KindReport,
 }
 
 // operationsOf reads the document. It fails where the document says something that
@@ -88,17 +93,19 @@ func operationsOf(doc *openapi3.T, m *metrics.Metrics) (map[route]*operation, er
 
 func (o *operation) read(spec *openapi3.Operation, params openapi3.Parameters) error {
 	if spec.Security != nil {
-		if len(*spec.Security) != 1 || len((*spec.Security)[0]) != 1 {
-			return fmt.Errorf("security: exactly one scheme can be enforced")
-		}
-		for scheme, roles := range (*spec.Security)[0] {
-			kind, ok := kinds[scheme]
-			if !ok {
-				return fmt.Errorf("security: unknown scheme %q", scheme)
+		for _, alternative := range *spec.Security {
+			if len(alternative) != 1 {
+				return fmt.Errorf("security: one scheme at a time can be enforced")
 			}
-			o.kind = kind
-			for _, role := range roles {
-				o.roles = append(o.roles, keys.Role(role))
+			for scheme, roles := range alternative {
+				kind, ok := kinds[scheme]
+				if !ok {
+					return fmt.Errorf("security: unknown scheme %q", scheme)
+				}
+				o.kinds = append(o.kinds, kind)
+				for _, role := range roles {
+					o.roles = append(o.roles, keys.Role(role))
+				}
 			}
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"mayfly/internal/keys"
 	"mayfly/internal/metrics"
 	"mayfly/internal/openapi"
+	"mayfly/reports"
+	"mayfly/reports/envelope"
 	"mayfly/tickets"
 )
 
@@ -68,6 +70,32 @@ var problems = [...]problem{
 	{is(tickets.ErrErased), 410, "erased", "The blob is erased.", 0},
 	{is(tickets.ErrTooLate), 410, "too_late", "It is too late to upload.", 0},
 
+	{as[*reports.FieldError](), 400, "invalid_request", "The request is malformed.", 0},
+	{is(reports.ErrUnknownTicket), 404, "unknown_ticket", "There is no such ticket.", 0},
+	{is(reports.ErrUnknownReport), 404, "unknown_report", "There is no such report.", 0},
+	{is(reports.ErrNotUploaded), 409, "not_uploaded", "The blob is not uploaded yet.", 5},
+	{is(reports.ErrAlreadyReported), 409, "already_reported", "This ticket has been used for a report.", 0},
+	{is(reports.ErrNotReportable), 409, "not_reportable", "This ticket is for evidence.", 0},
+	{is(reports.ErrMediaNotAwaited), 409, "media_not_awaited", "The report waits for no media.", 0},
+	{is(reports.ErrOnHold), 409, "on_hold", "The evidence is on hold.", 0},
+	{is(reports.ErrNotOnHold), 409, "not_on_hold", "The evidence is not on hold.", 0},
+	{is(reports.ErrClaimed), 409, "claimed", "Another moderator has the report.", 0},
+	{is(reports.ErrNotClaimed), 409, "not_claimed", "You have not claimed the report.", 0},
+	{is(reports.ErrNotOpen), 409, "not_open", "The report waits for no decision.", 0},
+	{is(reports.ErrNotDecided), 409, "not_decided", "The report is not decided.", 0},
+	{is(reports.ErrSamePerson), 409, "same_person", "It takes another moderator.", 0},
+	{is(reports.ErrNoEvidence), 409, "no_evidence", "There is no evidence yet.", 0},
+	{is(reports.ErrForgotten), 410, "forgotten", "What was reported is forgotten.", 0},
+	{is(reports.ErrWithdrawn), 410, "withdrawn", "The report is withdrawn.", 0},
+	{is(reports.ErrErased), 410, "erased", "The blob is erased.", 0},
+	{is(reports.ErrConsentRequired), 422, "consent_required", "A report needs the consent of the reporter.", 0},
+	{is(reports.ErrIdempotency), 422, "idempotency_mismatch", "Another request had this Idempotency-Key.", 0},
+	{as[*envelope.UnknownRecipientError](), 422, "unknown_recipient", "The key is sealed to somebody who is no moderator here.", 0},
+	{is(envelope.ErrTooLarge), 413, "too_large", "The body is too large.", 0},
+	{is(envelope.ErrNotAge), 422, "sealed_key_refused", "The sealed key is refused.", 0},
+	{is(envelope.ErrAddress), 422, "sealed_key_refused", "The sealed key is refused.", 0},
+	{is(reports.ErrModerationOff), 503, "moderation_off", "No reports are taken here.", 0},
+
 	{is(errLengthRequired), 411, "length_required", "The body needs a Content-Length.", 0},
 	{as[*tickets.TooLargeError](), 413, "too_large", "The body is too large.", 0},
 	{as[*http.MaxBytesError](), 413, "too_large", "The body is too large.", 0},
@@ -79,8 +107,10 @@ var problems = [...]problem{
 
 	{bodyStalled, 408, "body_timeout", "The body came too slowly.", 0},
 	{as[*tickets.BodyError](), gone.status, gone.code, gone.title, 0},
+	{as[*reports.BodyError](), gone.status, gone.code, gone.title, 0},
 	{is(blobstore.ErrNoSpace), 507, "insufficient_storage", "The store is full.", 60},
 	{as[*tickets.StoreError](), 503, "unavailable", "The service cannot do this now.", 5},
+	{as[*reports.StoreError](), 503, "unavailable", "The service cannot do this now.", 5},
 	{is(errNotReady), 503, "unavailable", "The service cannot do this now.", 5},
 }
 
@@ -124,8 +154,9 @@ func as[E error]() func(error) bool {
 
 // bodyStalled: a deadline ended the reading of the body.
 func bodyStalled(err error) bool {
-	body, ok := errors.AsType[*tickets.BodyError](err)
-	return ok && errors.Is(body.Err, os.ErrDeadlineExceeded)
+	_, ours := errors.AsType[*tickets.BodyError](err)
+	_, reporters := errors.AsType[*reports.BodyError](err)
+	return (ours || reporters) && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 func problemOf(err error) *problem {
@@ -232,6 +263,14 @@ func explain(c *call, err error) (detail *string, fields *[]openapi.FieldProblem
 	}
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return &r.detail, nil
+	}
+	for _, refused := range []error{envelope.ErrNotAge, envelope.ErrAddress, envelope.ErrTooLarge} {
+		if errors.Is(err, refused) {
+			return new("sealed_key: " + err.Error() + "."), nil // it quotes nothing of it
+		}
+	}
+	if unknown, ok := errors.AsType[*envelope.UnknownRecipientError](err); ok {
+		return new(unknown.Error() + ". Seal to the recipients of GET /v1/moderation/recipients as they are now."), nil
 	}
 	if large, ok := errors.AsType[*tickets.TooLargeError](err); ok {
 		text := large.Error()

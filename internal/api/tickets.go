@@ -17,7 +17,7 @@ func (e *endpoints) GetTicket(ctx context.Context, _ openapi.GetTicketRequestObj
 		return nil, err
 	}
 	return openapi.GetTicket200JSONResponse{Body: openapi.TicketView{
-		State: openapi.TicketState(t.State), Size: b.Size, Sha256: hexDigest(b.SHA256), ExpiresAt: b.LatestExpiry(),
+		State: openapi.TicketState(t.State), BlobID: b.ID, Size: b.Size, Sha256: hexDigest(b.SHA256), ExpiresAt: b.LatestExpiry(),
 	}}, nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"mayfly/expiry"
 	"mayfly/internal/openapi"
+	"mayfly/reports"
 	"mayfly/tickets"
 )
 
@@ -65,6 +66,8 @@ func fieldProblems(c *call, err error) []openapi.FieldProblem {
 		}
 		return []openapi.FieldProblem{{Field: field, Problem: e.Problem}}
 	case *expiry.PolicyFieldError:
+		return []openapi.FieldProblem{{Field: e.Field, Problem: e.Problem}}
+	case *reports.FieldError:
 		return []openapi.FieldProblem{{Field: e.Field, Problem: e.Problem}}
 	case interface{ Unwrap() []error }:
 		var all []openapi.FieldProblem

@@ -48,6 +48,7 @@ type Metrics struct {
 
 	purge  purge
 	sweep  sweep
+	copies closed
 	panics closed
 }
 
@@ -80,6 +81,7 @@ func New() *Metrics {
 
 	m.purge = m.newPurge()
 	m.sweep = m.newSweep()
+	m.copies = m.closed("mayfly_evidence_copies_total", "Copies of reported blobs. awaiting_media: the bytes were not to be had.", "outcome", copyOutcomes)
 	// Prometheus has a label "job" of its own, and would rename ours.
 	m.panics = m.closed("mayfly_job_panics_total", "Panics of background jobs that were caught.", "name", jobs)
 	return m

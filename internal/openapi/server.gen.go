@@ -762,16 +762,19 @@ type Moderation struct {
 	Reasons []ReportReason `json:"reasons"`
 
 	// Recipients Seal to all of them.
-	Recipients []struct {
-		// ID The first 16 hex digits of the SHA-256 of `recipient`.
-		ID string `json:"id"`
-
-		// Recipient An age recipient.
-		Recipient string `json:"recipient"`
-	} `json:"recipients"`
+	Recipients []ModerationRecipient `json:"recipients"`
 
 	// Statements What the reporter is shown, word for word, before consenting.
 	Statements []ConsentStatement `json:"statements"`
+}
+
+// ModerationRecipient defines model for ModerationRecipient.
+type ModerationRecipient struct {
+	// ID The first 16 hex digits of the SHA-256 of `recipient`.
+	ID string `json:"id"`
+
+	// Recipient An age recipient, `age1…` or `age1pq1…`.
+	Recipient string `json:"recipient"`
 }
 
 // NewBlob defines model for NewBlob.
