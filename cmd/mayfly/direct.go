@@ -14,11 +14,11 @@ import (
 // allowDirect lets clients bring bytes to the blob store by themselves, at endpoint,
 // or refuses to start if the store does not let them. It comes before anything is served.
 func (s *service) allowDirect(ctx context.Context, address string, endpoint *url.URL) error {
-	if b, ok := s.blobs.(*bucket.Store); ok {
+	if b, ok := s.blobs.Media.(*bucket.Store); ok {
 		b.PublicEndpoint = endpoint
 	}
 	err := errors.ErrUnsupported
-	if p, ok := s.blobs.(blobstore.Presigner); ok {
+	if p, ok := s.blobs.Media.(blobstore.Presigner); ok {
 		_, err = p.PresignPut(ctx, "trial", 0, blobstore.Digest{}, time.Minute) // sends nothing
 	}
 	switch {

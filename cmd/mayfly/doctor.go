@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"mayfly/blobstore/bucket"
-	"mayfly/blobstore/s3blob"
 )
 
 type doctorCmd struct {
@@ -63,20 +61,33 @@ func (c *doctorCmd) database(ctx context.Context) []finding {
 	return append(found, lookedAt("purge", text, err))
 }
 
-// blobs examines the blob store, as far as its kind can be.
+// blobs examines both blob stores, as far as their kind can be.
 func (c *doctorCmd) blobs(ctx context.Context) []finding {
-	blobs, err := openBlobs(ctx, "blobs", c.Blobs)
+	found := examine(ctx, "blobs", "", c.Blobs)
+	if err := c.checkEvidence(); err != nil {
+		return append(found, lookedAt("evidence", "", err))
+	}
+	address, err := c.evidenceURL()
 	if err != nil {
-		return []finding{lookedAt("blobs", "", err)}
+		return append(found, lookedAt("evidence", "", err))
+	}
+	return append(found, examine(ctx, "evidence", "evidence: ", address)...)
+}
+
+// examine looks at one store. Its findings have the prefix before their names.
+func examine(ctx context.Context, flag, prefix, address string) []finding {
+	blobs, err := openBlobs(ctx, flag, address)
+	if err != nil {
+		return []finding{lookedAt(flag, "", err)}
 	}
 	defer blobs.Close()
 	b, ok := blobs.(*bucket.Store)
 	if !ok {
-		return []finding{lookedAt("blobs", redactedURL(c.Blobs)+", written, read, listed and deleted", blobs.Check(ctx))}
+		return []finding{lookedAt(flag, redactedURL(address)+", written, read, listed and deleted", blobs.Check(ctx))}
 	}
 	var found []finding
 	for _, f := range b.Examine(ctx) {
-		found = append(found, lookedAt(f.Name, f.Text, f.Err))
+		found = append(found, lookedAt(prefix+f.Name, f.Text, f.Err))
 	}
 	return found
 }
@@ -103,55 +114,13 @@ func (c *doctorCmd) print(t terminal, found []finding) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	name, prefix, ok := bucketOf(c.Blobs)
-	if !ok {
+	address, err := c.evidenceURL()
+	if err != nil {
+		return nil // it is told above
+	}
+	media, evidence := bucketOf(c.Blobs), bucketOf(address)
+	if media == (bucketPart{}) && evidence == (bucketPart{}) {
 		return nil
 	}
-	_, err := fmt.Fprintf(t.Out, bucketAdvice, name, prefix)
-	return err
+	return printBucketAdvice(t.Out, media, evidence)
 }
-
-// bucketOf is the bucket and prefix of an address that has them.
-func bucketOf(address string) (name, prefix string, ok bool) {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme == "file" {
-		return "", "", false
-	}
-	name, prefix = u.Host, strings.Trim(u.Path, "/")
-	if u.Scheme != s3blob.Scheme {
-		name, prefix, _ = strings.Cut(prefix, "/")
-	}
-	if prefix != "" {
-		prefix += "/"
-	}
-	return name, prefix, name != ""
-}
-
-// bucketAdvice has the bucket and the prefix filled in.
-const bucketAdvice = `
-All that Mayfly's credentials need (IAM policy):
-{
-  "Version": "2012-10-17",
-  "Statement": [
-    {
-      "Effect": "Allow",
-      "Action": ["s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
-      "Resource": "arn:aws:s3:::%[1]s/%[2]s*"
-    },
-    {
-      "Effect": "Allow",
-      "Action": ["s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads", "s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration", "s3:GetLifecycleConfiguration"],
-      "Resource": "arn:aws:s3:::%[1]s"
-    }
-  ]
-}
-
-A backstop, should Mayfly not run for weeks (lifecycle rules; the days are more than any policy keeps a blob):
-{
-  "Rules": [
-    {"ID": "mayfly-unfinished", "Status": "Enabled", "Filter": {"Prefix": "%[2]s"}, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 3}},
-    {"ID": "mayfly-old-versions", "Status": "Enabled", "Filter": {"Prefix": "%[2]s"}, "NoncurrentVersionExpiration": {"NoncurrentDays": 1}},
-    {"ID": "mayfly-backstop", "Status": "Enabled", "Filter": {"Prefix": "%[2]s"}, "Expiration": {"Days": 400}}
-  ]
-}
-`

@@ -55,7 +55,7 @@ func bucketParts(scheme string) int {
 }
 
 // openStores opens the media and the evidence as one store.
-func (f storeFlags) openStores(ctx context.Context) (closingStore, error) {
+func (f storeFlags) openStores(ctx context.Context) (*apart.Store, error) {
 	address, err := f.evidenceURL()
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--blobs: %w", err)}

@@ -127,7 +127,7 @@ func redactedURL(address string) string {
 }
 
 // open opens both stores, for a command that works on them itself.
-func (f storeFlags) open(ctx context.Context) (_ *sqlstore.Store, _ closingStore, closeStores func(), err error) {
+func (f storeFlags) open(ctx context.Context) (_ *sqlstore.Store, _ blobstore.Store, closeStores func(), err error) {
 	db, err := existingDatabase(ctx, f.Database)
 	if err != nil {
 		return nil, nil, nil, err

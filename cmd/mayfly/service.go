@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"mayfly/blobstore"
+	"mayfly/blobstore/apart"
 	"mayfly/expiry"
 	"mayfly/internal/api"
 	"mayfly/internal/metrics"
@@ -21,7 +23,7 @@ import (
 // service is Mayfly's parts, put together: what serve runs and demo shows.
 type service struct {
 	db       *sqlstore.Store
-	blobs    closingStore
+	blobs    *apart.Store
 	tickets  *tickets.Service
 	reports  *reports.Service
 	policies *expiry.Policies
@@ -68,12 +70,12 @@ func openService(ctx context.Context, stores storeFlags, log *slog.Logger, now f
 	return s, nil
 }
 
-func newPurge(db *sqlstore.Store, blobs closingStore, now func() time.Time) *expiry.Purge {
+func newPurge(db *sqlstore.Store, blobs blobstore.Store, now func() time.Time) *expiry.Purge {
 	return &expiry.Purge{Queue: db, Blobs: blobs, Now: now}
 }
 
 // newSweep is for one pass: the next one may be after a policy that has changed.
-func newSweep(ctx context.Context, policies *expiry.Policies, db *sqlstore.Store, blobs closingStore) (*expiry.Sweep, error) {
+func newSweep(ctx context.Context, policies *expiry.Policies, db *sqlstore.Store, blobs blobstore.Store) (*expiry.Sweep, error) {
 	age, err := policies.SweepAge(ctx)
 	return &expiry.Sweep{Queue: db, Blobs: blobs, Now: policies.Now, MinAge: age}, err
 }
