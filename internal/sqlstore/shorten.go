@@ -17,12 +17,12 @@ const (
 
 	// followers are the blobs of a page that have a term which is longer now. A
 	// change for all tenants is not about those that have a policy of their own by
-	// that name (counted, for the reason that loneAttempt is). Of evidence it is about what is
-	// neither decided nor on hold: how long that is kept no policy says.
+	// that name (counted, for the reason that loneAttempt is). Evidence never follows: its outcome or
+	// its hold says how long it is kept.
 	followers = `id > $1 AND id <= $2 AND ` + isLive + ` AND policy = $4
 		AND (tenant = $3 OR $3 = '' AND (SELECT COUNT(*) FROM policies p WHERE p.tenant = blobs.tenant AND p.name = blobs.policy) = 0)
 		AND (unopened_ttl > $5 OR report_window > $6 OR resume_window > $7 OR tombstone_ttl > $8)
-		AND (evidence = 0 OR (SELECT COUNT(*) FROM reports r WHERE r.id = blobs.id AND r.decided_at IS NULL AND r.hold_until IS NULL) = 1)`
+		AND evidence = 0`
 
 	holdFollowers = `SELECT 1 FROM blobs WHERE ` + followers + ` ORDER BY id`
 
