@@ -213,9 +213,9 @@ func (p *Purge) erase(ctx context.Context, batch []Due, r *PurgeResult) (int, er
 
 // deleteBytes deletes the bytes of the batch and looks whether they are gone. For
 // each entry it returns why its bytes may still exist, without an error if they are
-// seen to be gone; deleted is when the store had acknowledged it, and down an error
-// that concerns no single key.
-func (p *Purge) deleteBytes(ctx context.Context, batch []Due) (doubts []Failure, deleted time.Time, down error) {
+// seen to be gone; deleted is what the store has acknowledged, and down an error that
+// concerns no single key.
+func (p *Purge) deleteBytes(ctx context.Context, batch []Due) (doubts []Failure, deleted deletion, down error) {
 	ctx, cancel := context.WithTimeout(ctx, p.lease()/2)
 	defer cancel()
 
@@ -225,9 +225,11 @@ func (p *Purge) deleteBytes(ctx context.Context, batch []Due) (doubts []Failure,
 	}
 	var failed map[blobstore.Key]error
 	if len(keys) > 0 {
-		failed, down = byKey(p.Blobs.Delete(ctx, keys...))
+		var err error
+		deleted.removed, err = blobstore.DeleteCounted(ctx, p.Blobs, keys...)
+		failed, down = byKey(err)
 	}
-	deleted = p.now()
+	deleted.at = p.now()
 	doubts = make([]Failure, len(batch))
 	parallel(len(batch), func(i int) {
 		for _, key := range batch[i].Keys {
@@ -284,12 +286,12 @@ func (p *Purge) absent(ctx context.Context, key blobstore.Key) error {
 }
 
 // record makes tombstones of entries whose bytes are gone, with their receipts.
-func (p *Purge) record(ctx context.Context, gone []Due, deleted time.Time, r *PurgeResult) error {
+func (p *Purge) record(ctx context.Context, gone []Due, deleted deletion, r *PurgeResult) error {
 	if len(gone) == 0 {
 		return nil
 	}
 	r.Unsigned += p.sign(gone, deleted)
-	if err := p.Queue.Erase(ctx, gone, deleted); err != nil {
+	if err := p.Queue.Erase(ctx, gone, deleted.at); err != nil {
 		if ctx.Err() == nil {
 			r.failedAt(StageRecord, len(gone))
 		}

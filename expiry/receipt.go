@@ -50,7 +50,7 @@ type Receipt struct {
 	VerifiedAbsentAt time.Time `json:"verified_absent_at"`
 	// VersionsRemoved counts objects, versions and delete markers that were removed
 	// by the pass that made the receipt: 0 if one that was interrupted had removed
-	// them before. Nil if the store does not say.
+	// them before. Nil if the store does not say (blobstore.CountingDeleter).
 	VersionsRemoved *int64 `json:"versions_removed,omitempty"`
 }
 

@@ -5,11 +5,34 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"mayfly/blobstore"
 )
+
+// deletion is what the blob store has acknowledged of a batch.
+type deletion struct {
+	at time.Time
+	// removed is what was removed by key: none of which the store does not tell.
+	removed map[blobstore.Key]int64
+}
+
+// versions is how much was removed of a blob with these keys; nil if the store does not
+// tell of each.
+func (d deletion) versions(keys []blobstore.Key) *int64 {
+	var sum int64
+	for _, key := range keys {
+		n, told := d.removed[key]
+		if !told {
+			return nil
+		}
+		sum += n
+	}
+	return &sum
+}
 
 // sign gives each blob that is gone its receipt, and says of how many that could not be
 // done. Such a blob is erased all the same: its bytes are.
-func (p *Purge) sign(gone []Due, deleted time.Time) (unsigned int64) {
+func (p *Purge) sign(gone []Due, deleted deletion) (unsigned int64) {
 	if p.Receipts == nil {
 		return 0
 	}
@@ -21,10 +44,11 @@ func (p *Purge) sign(gone []Due, deleted time.Time) (unsigned int64) {
 			return // of a lone attempt nobody was ever promised anything
 		}
 		// A clock that was set back since the blob was due is no reason to say nothing.
-		erased := later(deleted, d.At)
+		erased := later(deleted.at, d.At)
 		envelope, err := p.Receipts.Sign(Receipt{
 			Blob: d.ID, SHA256: d.SHA256, Size: d.Size, Reason: d.Reason, Policy: d.Policy,
 			StoredAt: d.StoredAt, DueAt: d.At, ErasedAt: erased, VerifiedAbsentAt: later(verified, erased),
+			VersionsRemoved: deleted.versions(d.Keys),
 		})
 		if err != nil {
 			failed.Add(1)

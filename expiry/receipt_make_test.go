@@ -32,7 +32,7 @@ func TestPurgeSigns(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	keyring := signer.Keyring()
-	for _, row := range []*row{stored, never} {
+	for row, versions := range map[*row]int64{stored: 1, never: 0} {
 		v, err := keyring.Verify(row.Receipt)
 		if err != nil {
 			t.Fatalf("%s: %v", row.Reason, err)
@@ -40,6 +40,7 @@ func TestPurgeSigns(t *testing.T) {
 		got := v.Receipt
 		if got.Blob != row.ID || got.Size != row.Size || got.Reason != row.Reason || got.Policy != row.Policy ||
 			!got.StoredAt.Equal(row.StoredAt) || !got.DueAt.Equal(row.At) || !got.ErasedAt.Equal(w.now) || !got.VerifiedAbsentAt.Equal(w.now) ||
+			got.VersionsRemoved == nil || *got.VersionsRemoved != versions ||
 			(got.SHA256 == nil) != (row.SHA256 == nil) || got.SHA256 != nil && *got.SHA256 != digest {
 			t.Errorf("the receipt says %+v of %+v", got, row.Due)
 		}

@@ -83,6 +83,9 @@ func (s *Service) now() time.Time {
 	return now().UTC().Truncate(time.Microsecond)
 }
 
+// Time is what the service's clock says.
+func (s *Service) Time() time.Time { return s.now() }
+
 // Offer is what a client needs before it reports.
 type Offer struct {
 	Recipients []envelope.Recipient

@@ -68,6 +68,7 @@ func (s *Service) Open(ctx context.Context, token Token, claim ClaimKey) (*Downl
 		d.Close()
 		return nil, err
 	}
+	s.keepReading(d)
 	return d, nil
 }
 
@@ -94,6 +95,7 @@ func (s *Service) confirm(ctx context.Context, d *Download) (*Download, error) {
 		d.Close()
 		return nil, err
 	}
+	s.keepReading(d)
 	return d, nil
 }
 

@@ -1,6 +1,7 @@
 package tickets_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,8 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"mayfly/blobstore"
 	"mayfly/blobstore/blobstoretest"
+	"mayfly/expiry"
 	"mayfly/tickets"
 )
 
@@ -456,5 +460,57 @@ func TestContestsWaitForTheStore(t *testing.T) {
 	}
 	if n := h.contested(token); n != 3 {
 		t.Errorf("contested %d times, want 3", n)
+	}
+}
+
+// keptRows tells of each call of Keep, after it.
+type keptRows struct {
+	tickets.Store
+	kept chan time.Time
+}
+
+func (r *keptRows) Keep(ctx context.Context, blob uuid.UUID, until time.Time) error {
+	err := r.Store.Keep(ctx, blob, until)
+	r.kept <- until
+	return err
+}
+
+// TestKeepReading: the windows of this policy are over the moment that the ticket is
+// opened, but nothing is purged while somebody reads it.
+func TestKeepReading(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.Policies = func(ctx context.Context, tenant, name string) (tickets.Terms, bool, error) {
+		terms, ok, err := builtin(ctx, tenant, name)
+		terms.ReportWindow, terms.ResumeWindow = 0, 0
+		return terms, ok, err
+	}
+	rows := &keptRows{h.Store, make(chan time.Time, 1)}
+	h.Store = rows
+	issued := h.stored("a picture", tickets.Request{})
+	d, err := h.Open(t.Context(), issued.Tickets[0].Token, tickets.ClaimKey{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	until := <-rows.kept
+	if keeps := until.Sub(h.clock.Now()); keeps < time.Minute {
+		t.Errorf("a transfer keeps the bytes for %s", keeps)
+	}
+	purge := func() int64 {
+		t.Helper()
+		r, err := (&expiry.Purge{Queue: h.rows.Store.(expiry.Queue), Blobs: h.blobs, Now: h.clock.Now}).Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Erased
+	}
+	h.clock.forward(until.Sub(h.clock.Now()) - time.Second)
+	if n := purge(); n != 0 {
+		t.Errorf("%d blobs were purged while they were read", n)
+	}
+	d.Close()
+	h.clock.forward(time.Second)
+	if n := purge(); n != 1 {
+		t.Errorf("%d blobs were purged after the transfer", n)
 	}
 }

@@ -68,6 +68,10 @@ type Store interface {
 	// moderator's key is revoked; then nothing was changed.
 	Spend(ctx context.Context, s Spend) (bool, error)
 
+	// Keep keeps the bytes of a stored blob until then at least: somebody is still reading
+	// them. It makes nothing that is being purged stay, and nothing openable for longer.
+	Keep(ctx context.Context, blob uuid.UUID, until time.Time) error
+
 	// Acknowledge turns opened into delivered if the claim is the ticket's; false
 	// if nothing was changed. Of an unlimited ticket the claim does not matter.
 	Acknowledge(ctx context.Context, id uuid.UUID, h Hash, claim Hash, now time.Time) (bool, error)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -43,6 +44,38 @@ func (t *transfers) begin(ctx context.Context, id uuid.UUID) (_ context.Context,
 			delete(t.live, id)
 		}
 	}
+}
+
+// A blob whose windows after an open are over is due, though somebody may read it still: a
+// large one over a slow line takes hours. So a transfer that goes on keeps its bytes, for a
+// few minutes at a time: a process that dies keeps nothing for longer.
+const (
+	keepFor   = 5 * time.Minute
+	keepEvery = 2 * time.Minute
+)
+
+// keepReading keeps the bytes for as long as the transfer lasts. One that is over before
+// they would be due costs a timer that never fires.
+func (s *Service) keepReading(d *Download) {
+	ctx, blob, keep := d.ctx, d.Blob.ID, d.Blob.Terms.Keep()
+	var renew func()
+	renew = func() {
+		if ctx.Err() != nil {
+			return
+		}
+		bounded, cancel := settle(ctx)
+		defer cancel()
+		// If it cannot be told the purge may come, as for a transfer that nobody knows of.
+		_ = s.Store.Keep(bounded, blob, s.now().Add(keepFor))
+		s.afterTransfer(ctx, keepEvery, renew)
+	}
+	s.afterTransfer(ctx, max(keep-keepFor+keepEvery, 0), renew)
+}
+
+// afterTransfer runs do after a while, unless the transfer is over before.
+func (s *Service) afterTransfer(ctx context.Context, wait time.Duration, do func()) {
+	timer := time.AfterFunc(wait, do)
+	context.AfterFunc(ctx, func() { timer.Stop() })
 }
 
 // cut ends every transfer of the blob.

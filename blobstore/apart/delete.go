@@ -13,8 +13,15 @@ import (
 // Delete implements blobstore.Store. What one store fails with fails none of the keys that
 // only the other was asked for.
 func (s *Store) Delete(ctx context.Context, keys ...blobstore.Key) error {
+	_, err := s.DeleteCounted(ctx, keys...)
+	return err
+}
+
+// DeleteCounted implements blobstore.CountingDeleter. It tells of the keys of which every
+// store tells that was asked for them.
+func (s *Store) DeleteCounted(ctx context.Context, keys ...blobstore.Key) (map[blobstore.Key]int64, error) {
 	if s.single() {
-		return s.Media.Delete(ctx, keys...)
+		return blobstore.DeleteCounted(ctx, s.Media, keys...)
 	}
 	var inBoth []blobstore.Key
 	for _, key := range keys {
@@ -28,11 +35,19 @@ func (s *Store) Delete(ctx context.Context, keys ...blobstore.Key) error {
 	ctx, cancel := halfOf(ctx)
 	defer cancel()
 	var media, evidence error
+	var ofMedia, ofEvidence map[blobstore.Key]int64
 	var both sync.WaitGroup
-	both.Go(func() { media = s.media().delete(ctx, keys) })
-	both.Go(func() { evidence = s.evidence().delete(ctx, inBoth) })
+	both.Go(func() { ofMedia, media = s.media().delete(ctx, keys) })
+	both.Go(func() { ofEvidence, evidence = s.evidence().delete(ctx, inBoth) })
 	both.Wait()
-	return errors.Join(media, evidence)
+	removed := make(map[blobstore.Key]int64, len(ofMedia))
+	for key, n := range ofMedia {
+		more, told := ofEvidence[key]
+		if told || ofSender(key) {
+			removed[key] = n + more
+		}
+	}
+	return removed, errors.Join(media, evidence)
 }
 
 // halfOf is ctx with half of the time that is left. A purge looks, in the same time, whether
@@ -47,10 +62,11 @@ func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // delete deletes keys. Each error names a key: one that names none concerns all that this
 // store was asked for, and nothing that the other was.
-func (p place) delete(ctx context.Context, keys []blobstore.Key) error {
-	err := p.Delete(ctx, keys...)
+func (p place) delete(ctx context.Context, keys []blobstore.Key) (map[blobstore.Key]int64, error) {
+	// p.Store and not p: what embeds a store does not count.
+	removed, err := blobstore.DeleteCounted(ctx, p.Store, keys...)
 	if err == nil {
-		return nil
+		return removed, nil
 	}
 	named := map[blobstore.Key]bool{}
 	var errs []error
@@ -65,7 +81,7 @@ func (p place) delete(ctx context.Context, keys []blobstore.Key) error {
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return removed, errors.Join(errs...)
 }
 
 // eachKey calls fail for each *blobstore.KeyError in err, and returns what names no key.

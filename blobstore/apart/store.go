@@ -19,10 +19,11 @@ type Store struct {
 }
 
 var (
-	_ blobstore.Store      = (*Store)(nil)
-	_ blobstore.Unfinisher = (*Store)(nil)
-	_ blobstore.Presigner  = (*Store)(nil)
-	_ io.Closer            = (*Store)(nil)
+	_ blobstore.Store           = (*Store)(nil)
+	_ blobstore.CountingDeleter = (*Store)(nil)
+	_ blobstore.Unfinisher      = (*Store)(nil)
+	_ blobstore.Presigner       = (*Store)(nil)
+	_ io.Closer                 = (*Store)(nil)
 )
 
 // place is one of the two stores. Its name is in errors and in the Ref of its unfinished

@@ -101,7 +101,10 @@ type Faulty struct {
 	calls map[Method]int
 }
 
-var _ blobstore.Store = (*Faulty)(nil)
+var (
+	_ blobstore.Store           = (*Faulty)(nil)
+	_ blobstore.CountingDeleter = (*Faulty)(nil)
+)
 
 // Fail sets the rule for all calls from now on, and counts them from 1 again. nil
 // lets all pass. The rule may be asked by several callers at once, and may block:
@@ -195,6 +198,14 @@ func (f *Faulty) Copy(ctx context.Context, dst, src blobstore.Key) error {
 
 // Delete implements blobstore.Store. Keys that pass are deleted in one call.
 func (f *Faulty) Delete(ctx context.Context, keys ...blobstore.Key) error {
+	_, err := f.DeleteCounted(ctx, keys...)
+	return err
+}
+
+// DeleteCounted implements blobstore.CountingDeleter: to a rule it is a Delete. It tells of
+// the keys of which the Store does.
+func (f *Faulty) DeleteCounted(ctx context.Context, keys ...blobstore.Key) (map[blobstore.Key]int64, error) {
+	var removed map[blobstore.Key]int64
 	var passed []blobstore.Key
 	var errs []error
 	for i, mode := range f.modes(Delete, keys...) {
@@ -212,9 +223,11 @@ func (f *Faulty) Delete(ctx context.Context, keys ...blobstore.Key) error {
 		passed = append(passed, keys[i])
 	}
 	if len(passed) > 0 || len(keys) == 0 {
-		errs = append(errs, f.Store.Delete(ctx, passed...))
+		var err error
+		removed, err = blobstore.DeleteCounted(ctx, f.Store, passed...)
+		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return removed, errors.Join(errs...)
 }
 
 // All implements blobstore.Store.

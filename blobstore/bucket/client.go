@@ -39,7 +39,7 @@ type Client interface {
 
 	// Delete deletes what it is given, 1000 at the most, and says for each how it
 	// went. An object without a Version is the newest one; on a versioned bucket that
-	// leaves a marker, which is told by Marked.
+	// leaves a marker, which is told by Marked and Marker.
 	Delete(ctx context.Context, objects []Object) []Deleted
 	// Versions yields the versions and delete markers of all names that begin with
 	// prefix, by name.
@@ -81,6 +81,8 @@ type Deleted struct {
 	Err error
 	// Marked: the bytes are still there, behind a delete marker.
 	Marked bool
+	// Marker is the version of that marker, if the server tells.
+	Marker string
 }
 
 // Settings are what a bucket does by itself.

@@ -23,9 +23,10 @@ type Store struct {
 }
 
 var (
-	_ blobstore.Store      = (*Store)(nil)
-	_ blobstore.Unfinisher = (*Store)(nil)
-	_ blobstore.Importer   = (*Store)(nil)
+	_ blobstore.Store           = (*Store)(nil)
+	_ blobstore.CountingDeleter = (*Store)(nil)
+	_ blobstore.Unfinisher      = (*Store)(nil)
+	_ blobstore.Importer        = (*Store)(nil)
 )
 
 // New keeps blobs behind client, under prefix, which may be empty. Uploads share the

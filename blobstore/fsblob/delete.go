@@ -21,22 +21,17 @@ const deleteFolders = 16
 
 // Delete implements blobstore.Store. Each folder that keys share costs one fsync.
 func (s *Store) Delete(ctx context.Context, keys ...blobstore.Key) error {
-	var (
-		mu   sync.Mutex
-		errs []error
-	)
-	fail := func(err error, keys ...blobstore.Key) {
-		mu.Lock()
-		defer mu.Unlock()
-		for _, key := range keys {
-			errs = append(errs, &blobstore.KeyError{Key: key, Err: err})
-		}
-	}
+	_, err := s.DeleteCounted(ctx, keys...)
+	return err
+}
 
+// DeleteCounted implements blobstore.CountingDeleter. It tells of every key.
+func (s *Store) DeleteCounted(ctx context.Context, keys ...blobstore.Key) (map[blobstore.Key]int64, error) {
+	var o outcome
 	folders := map[string][]blobstore.Key{}
 	for _, key := range keys {
 		if _, err := blobstore.ParseKey(string(key)); err != nil {
-			fail(err, key)
+			o.failed(err, key)
 			continue
 		}
 		folders[folder(key)] = append(folders[folder(key)], key)
@@ -46,60 +41,90 @@ func (s *Store) Delete(ctx context.Context, keys ...blobstore.Key) error {
 	g.SetLimit(deleteFolders)
 	for name, keys := range folders {
 		g.Go(func() error {
-			s.deleteIn(ctx, name, keys, fail)
+			s.deleteIn(ctx, name, keys, &o)
 			return nil
 		})
 	}
 	g.Wait() // always nil: one folder's errors must not stop the others
-	return errors.Join(errs...)
+	return o.removed, errors.Join(o.errs...)
 }
 
-// deleteIn deletes keys, which share the folder name, and reports those that
-// it could not delete.
-func (s *Store) deleteIn(ctx context.Context, name string, keys []blobstore.Key, fail func(error, ...blobstore.Key)) {
+// outcome is what became of the keys of a Delete, which works on many at a time.
+type outcome struct {
+	mu      sync.Mutex
+	removed map[blobstore.Key]int64
+	errs    []error
+}
+
+func (o *outcome) failed(err error, keys ...blobstore.Key) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, key := range keys {
+		o.errs = append(o.errs, &blobstore.KeyError{Key: key, Err: err})
+	}
+}
+
+// gone counts n files that were removed for each key: a key may come twice.
+func (o *outcome) gone(n int64, keys ...blobstore.Key) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.removed == nil {
+		o.removed = make(map[blobstore.Key]int64)
+	}
+	for _, key := range keys {
+		o.removed[key] += n
+	}
+}
+
+// deleteIn deletes keys, which share the folder name.
+func (s *Store) deleteIn(ctx context.Context, name string, keys []blobstore.Key, o *outcome) {
 	if err := ctx.Err(); err != nil {
-		fail(err, keys...)
+		o.failed(err, keys...)
 		return
 	}
 	dir, err := s.root.OpenRoot(name) // not one that is open: a purge must not believe an old one
 	if errors.Is(err, fs.ErrNotExist) {
+		o.gone(0, keys...)
 		return
 	}
 	if err != nil {
-		fail(err, keys...)
+		o.failed(err, keys...)
 		return
 	}
 	defer dir.Close()
 
 	var gone []blobstore.Key
 	for _, key := range keys {
-		if err := s.unlinkBlob(ctx, dir, key); err != nil {
-			fail(err, key)
+		n, err := s.unlinkBlob(ctx, dir, key)
+		if err != nil {
+			o.failed(err, key)
 			continue
 		}
+		o.gone(n, key)
 		gone = append(gone, key)
 	}
 	// P5: also when there was nothing to unlink. Whoever did it before may have
 	// died before its fsync, and then a power cut would bring the blob back.
 	if err := s.syncDir(dir); err != nil {
-		fail(err, gone...)
+		o.failed(err, gone...)
 	}
 }
 
-func (s *Store) unlinkBlob(ctx context.Context, dir *os.Root, key blobstore.Key) error {
+// unlinkBlob says how many blobs it removed: 1, or 0.
+func (s *Store) unlinkBlob(ctx context.Context, dir *os.Root, key blobstore.Key) (int64, error) {
 	fi, err := dir.Lstat(string(key))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if links(fi) > 1 {
 		if err := s.unlinkSecondNames(ctx, dir, key); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return s.unlink(dir, string(key))
+	return s.unlinkCounted(dir, string(key))
 }
 
 // unlinkSecondNames removes the names that a Put of key left when it was killed

@@ -27,8 +27,9 @@ type Store struct {
 }
 
 var (
-	_ blobstore.Store    = (*Store)(nil)
-	_ blobstore.Importer = (*Store)(nil)
+	_ blobstore.Store           = (*Store)(nil)
+	_ blobstore.CountingDeleter = (*Store)(nil)
+	_ blobstore.Importer        = (*Store)(nil)
 )
 
 // The steps at which tests let a file system fail.

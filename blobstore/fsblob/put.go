@@ -183,13 +183,23 @@ func (s *Store) link(dir *os.Root, from, to string) error {
 
 // unlink removes a name, or finds that it is gone already.
 func (s *Store) unlink(dir *os.Root, name string) error {
+	_, err := s.unlinkCounted(dir, name)
+	return err
+}
+
+// unlinkCounted is unlink, and says how many names it removed: 1, or 0. Of two at the same
+// time only one removes it.
+func (s *Store) unlinkCounted(dir *os.Root, name string) (int64, error) {
 	if err := s.step(stepUnlink); err != nil {
-		return err
+		return 0, err
 	}
-	if err := dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	switch err := dir.Remove(name); {
+	case errors.Is(err, fs.ErrNotExist):
+		return 0, nil
+	case err != nil:
+		return 0, err
 	}
-	return nil
+	return 1, nil
 }
 
 // noSpace adds blobstore.ErrNoSpace to the errors that mean it.

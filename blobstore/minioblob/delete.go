@@ -35,7 +35,10 @@ func (c *client) Delete(ctx context.Context, objects []bucket.Object) []bucket.D
 		case !ok && r.Err != nil:
 			return failAll(out, failure(r.Err))
 		case ok:
-			out[i] = bucket.Deleted{Err: failure(r.Err), Marked: r.Err == nil && r.DeleteMarker && objects[i].Version == ""}
+			out[i] = bucket.Deleted{Err: failure(r.Err)}
+			if r.Err == nil && r.DeleteMarker && objects[i].Version == "" {
+				out[i].Marked, out[i].Marker = true, r.DeleteMarkerVersionID
+			}
 		}
 	}
 	return out

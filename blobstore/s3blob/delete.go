@@ -40,7 +40,10 @@ func (c *client) Delete(ctx context.Context, objects []bucket.Object) []bucket.D
 	said := make(map[id]bucket.Deleted, len(objects))
 	for _, d := range out.Deleted {
 		at := id{aws.ToString(d.Key), aws.ToString(d.VersionId)}
-		said[at] = bucket.Deleted{Marked: at.version == "" && aws.ToBool(d.DeleteMarker)}
+		said[at] = bucket.Deleted{}
+		if at.version == "" && aws.ToBool(d.DeleteMarker) {
+			said[at] = bucket.Deleted{Marked: true, Marker: aws.ToString(d.DeleteMarkerVersionId)}
+		}
 	}
 	for _, e := range out.Errors {
 		// After the successes: an object that was asked for twice, and failed once, failed.
@@ -48,7 +51,7 @@ func (c *client) Delete(ctx context.Context, objects []bucket.Object) []bucket.D
 		if err := errorOf(e); !errors.Is(err, blobstore.ErrNotFound) {
 			said[at] = bucket.Deleted{Err: err}
 		} else if said[at].Err == nil {
-			said[at] = bucket.Deleted{Marked: said[at].Marked}
+			said[at] = bucket.Deleted{Marked: said[at].Marked, Marker: said[at].Marker}
 		}
 	}
 	for i, o := range objects {

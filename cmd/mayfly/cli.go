@@ -19,17 +19,19 @@ const (
 
 // cli is the command line; the help is made from its comments' twins, the tags.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Run the service. With no flags: SQLite and a folder under mayfly-data, on loopback."`
-	Demo    demoCmd    `cmd:"" help:"Show the whole life of a picture in a temporary folder: sent, opened once, refused, resumed, purged."`
-	Send    sendCmd    `cmd:"" help:"Encrypt a file, upload it and print one link per recipient."`
-	Open    openCmd    `cmd:"" help:"Open a link: download, verify and decrypt, once."`
-	Key     keyCmd     `cmd:"" help:"Create, list and revoke API keys."`
-	Policy  policyCmd  `cmd:"" help:"See, plan and change how long blobs are kept."`
-	Purge   purgeCmd   `cmd:"" help:"Delete what is due, now."`
-	Sweep   sweepCmd   `cmd:"" help:"Remove what has no owner: bytes without a row, unfinished uploads."`
-	Doctor  doctorCmd  `cmd:"" help:"Look whether database and blob store can keep the promises, and say how to mend what cannot."`
-	Migrate migrateCmd `cmd:"" help:"Bring the database's schema up to this version."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve    serveCmd    `cmd:"" help:"Run the service. With no flags: SQLite and a folder under mayfly-data, on loopback."`
+	Demo     demoCmd     `cmd:"" help:"Show the whole life of a picture in a temporary folder: sent, opened once, refused, resumed, purged."`
+	Send     sendCmd     `cmd:"" help:"Encrypt a file, upload it and print one link per recipient."`
+	Open     openCmd     `cmd:"" help:"Open a link: download, verify and decrypt, once."`
+	Report   reportCmd   `cmd:"" help:"Report what a link leads to, see where the report stands, withdraw it."`
+	Key      keyCmd      `cmd:"" help:"Create, list and revoke API keys."`
+	Policy   policyCmd   `cmd:"" help:"See, plan and change how long blobs are kept."`
+	Moderate moderateCmd `cmd:"" help:"See, decide and hold what was reported; verify the audit log."`
+	Purge    purgeCmd    `cmd:"" help:"Delete what is due, now."`
+	Sweep    sweepCmd    `cmd:"" help:"Remove what has no owner: bytes without a row, unfinished uploads."`
+	Doctor   doctorCmd   `cmd:"" help:"Look whether database and blob store can keep the promises, and say how to mend what cannot."`
+	Migrate  migrateCmd  `cmd:"" help:"Bring the database's schema up to this version."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 
 	ErasureSummary erasureSummaryCmd `cmd:"" help:"Sum up, signed, what was erased for a tenant in a month."`
 	VerifyErasure  verifyErasureCmd  `cmd:"" help:"Verify receipts of erasure, offline."`

@@ -55,6 +55,34 @@ func (f opsFlags) connect() (*client.Client, error) {
 	return c, nil
 }
 
+// moderatorFlags are serverFlags of what a moderator does.
+type moderatorFlags struct {
+	Server   string `env:"MAYFLY_SERVER" default:"http://127.0.0.1:8484" placeholder:"URL" help:"The server (${default})."`
+	Key      string `env:"MAYFLY_KEY" placeholder:"mfk_…" help:"API key, role moderator, of your own; for a server on this machine taken from mayfly-data/moderator.key if not set."`
+	Insecure bool   `help:"Talk plain http beyond this machine, where everybody on the way can read the tokens."`
+}
+
+// moderatorKeyFile stands where keyFileName does. A moderator puts it there.
+const moderatorKeyFile = "moderator.key"
+
+// connect makes the client, or says what is wrong with the flags.
+func (f moderatorFlags) connect(t terminal) (*client.Client, error) {
+	return f.connectWith(t, moderatorKeyFile)
+}
+
+func (f moderatorFlags) connectWith(t terminal, file string) (*client.Client, error) {
+	c, err := connect(f.Server, f.Insecure)
+	if err != nil {
+		return nil, err
+	}
+	c.Key, err = serverFlags(f).key(file, "Make one: (umask 077; mayfly key create --role moderator --tenant default > mayfly-data/"+moderatorKeyFile+")")
+	if err != nil {
+		return nil, usageError{err}
+	}
+	c.Retrying = progress{}.retrying(t)
+	return c, nil
+}
+
 func connect(server string, insecure bool) (*client.Client, error) {
 	c := &client.Client{Server: server, Insecure: insecure}
 	if err := c.Check(); err != nil {

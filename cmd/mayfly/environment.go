@@ -18,7 +18,7 @@ const (
 
 // secretVars may also be given as the path of a file that holds them, in the
 // variable with _FILE behind its name: secrets of orchestrators come as files.
-var secretVars = []string{"MAYFLY_KEY", "MAYFLY_DATABASE", s3AccessKey, s3SecretKey}
+var secretVars = []string{"MAYFLY_KEY", "MAYFLY_DATABASE", s3AccessKey, s3SecretKey, reportHandle, passphraseVar}
 
 // The keys of a bucket are no flags: the arguments of a process are there for all to see.
 const (
@@ -30,7 +30,7 @@ const (
 // once: a misspelt one would otherwise be a setting that silently does not hold.
 // It reads the files that stand for secrets.
 func environment(model *kong.Application, environ []string) error {
-	known := append(knownVars(model), s3AccessKey, s3SecretKey)
+	known := append(knownVars(model), s3AccessKey, s3SecretKey, reportHandle, passphraseVar)
 	var faults []error
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")

@@ -205,6 +205,31 @@ func TestVerifyErasureUsage(t *testing.T) {
 	}
 }
 
+// What is printed of a receipt: how many versions were removed, if the store said so.
+func TestVerifyErasurePrintsVersions(t *testing.T) {
+	t.Parallel()
+	e := newErasures(t)
+	none, many := int64(0), int64(12)
+	for want, versions := range map[string]*int64{
+		"; versions removed: 0\n":                            &none,
+		"; versions removed: 12\n":                           &many,
+		"; how many versions, the blob store does not say\n": nil,
+	} {
+		signed, err := e.signer.Sign(expiry.Receipt{
+			Blob: uuid.New(), Size: 7, Reason: "not_uploaded", Policy: "view-once", DueAt: e.when, ErasedAt: e.when, VerifiedAbsentAt: e.when,
+			VersionsRemoved: versions,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		cmd := verifyErasureCmd{File: "-", Keys: e.keys}
+		if err := cmd.Run(t.Context(), terminal{In: bytes.NewReader(signed), Out: &out, Err: io.Discard}); err != nil || !strings.Contains(out.String(), want) {
+			t.Errorf("%v, and printed is\n%s, want %q", err, out.String(), want)
+		}
+	}
+}
+
 // A stream of any length is judged in bounded memory a value; one value without
 // end is refused.
 func TestVerifyErasureBounds(t *testing.T) {

@@ -39,10 +39,19 @@ func (e *endpoints) authenticate(c *call, r *http.Request) error {
 	case err != nil:
 		return &tickets.StoreError{Op: "find the key", Err: err}
 	case len(c.op.roles) > 0 && !slices.Contains(c.op.roles, key.Role):
-		return &refusal{errForbidden, "The call needs a key with the role " + string(c.op.roles[0]) + "."}
+		return &refusal{errForbidden, "The call needs a key with the role " + c.op.roleNames() + "."}
 	}
 	c.tenant, c.role = key.Tenant, key.Role
 	return nil
+}
+
+// roleNames are the roles that may call, in words.
+func (o *operation) roleNames() string {
+	names := make([]string, len(o.roles))
+	for i, role := range o.roles {
+		names[i] = string(role)
+	}
+	return strings.Join(names, " or ")
 }
 
 // kindOf is which of the tokens that the call takes the text could be.

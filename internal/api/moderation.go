@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -28,15 +27,19 @@ func (e *endpoints) ListReports(ctx context.Context, request openapi.ListReports
 	if p.Limit != nil {
 		q.Limit = *p.Limit
 	}
+	limit := q.Limit
+	q.Limit++ // one more tells whether there is more
 	page, err := service.Reports(ctx, callOf(ctx).tenant, q)
 	if err != nil {
 		return nil, err
 	}
+	more := len(page) > limit
+	page = page[:min(limit, len(page))]
 	answer := openapi.Reports{Reports: make([]openapi.Report, len(page))}
 	for i, r := range page {
 		answer.Reports[i] = e.moderatorView(r)
 	}
-	if len(page) == q.Limit {
+	if more {
 		answer.Next = &page[len(page)-1].ID
 	}
 	return openapi.ListReports200JSONResponse{Body: answer}, nil
@@ -154,8 +157,8 @@ func (e *endpoints) PullReport(ctx context.Context, request openapi.PullReportRe
 
 // moderatorView is what a moderator is told. Who reported is not in it, nor the sealed key.
 func (e *endpoints) moderatorView(r reports.Report) openapi.Report {
-	now := time.Now()
-	view := reporterView(r)
+	now := e.Reports.Service.Time()
+	view := e.reporterView(r)
 	view.State = openapi.ReportState(r.StateAt(now))
 	if r.Claim.Until.After(now) {
 		view.ClaimedBy, view.ClaimedUntil = &r.Claim.By, moment(r.Claim.Until)

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"crypto/rand"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -65,6 +64,10 @@ func (e *endpoints) CreateReport(ctx context.Context, request openapi.CreateRepo
 	if given := body.Consent; given != nil {
 		r.Consent = &reports.Given{Granted: given.Granted, Statement: given.Statement, Locale: value(given.Locale)}
 	}
+	if key := request.Params.IdempotencyKey; key != nil && *key == "" {
+		// Who sends one counts on it: a header that is empty is a mistake, and no request without.
+		return nil, violation("Idempotency-Key", "must be 16 to 128 visible ASCII characters")
+	}
 	// With an Idempotency-Key the handle can be made again: it is kept nowhere (P8).
 	salt := []byte(r.Idempotency)
 	if len(salt) == 0 {
@@ -107,7 +110,7 @@ func (e *endpoints) GetReport(ctx context.Context, request openapi.GetReportRequ
 	if err != nil {
 		return nil, err
 	}
-	return openapi.GetReport200JSONResponse{Body: reporterView(r)}, nil
+	return openapi.GetReport200JSONResponse{Body: e.reporterView(r)}, nil
 }
 
 // handleOf is the hash of the handle of a call, which must be that report's.
@@ -153,17 +156,17 @@ func (e *endpoints) UploadMedia(ctx context.Context, request openapi.UploadMedia
 	if err != nil {
 		return nil, err
 	}
-	return openapi.UploadMedia200JSONResponse{Body: reporterView(r)}, nil
+	return openapi.UploadMedia200JSONResponse{Body: e.reporterView(r)}, nil
 }
 
 // reporterState does not tell a reporter when a moderator is at work.
 func reporterState(r reports.Report) openapi.ReportState { return openapi.ReportState(r.State) }
 
 // reporterView is what a reporter is told.
-func reporterView(r reports.Report) openapi.Report {
+func (e *endpoints) reporterView(r reports.Report) openapi.Report {
 	view := openapi.Report{
 		ID: r.ID, State: reporterState(r), Reason: r.Reason, FiledAt: r.FiledAt, Size: &r.Size, Sha256: hexDigest(&r.SHA256),
-		OnHold: new(r.HoldAt(time.Now()) != nil), EvidenceExpiresAt: moment(r.ExpiresAt),
+		OnHold: new(r.HoldAt(e.Reports.Service.Time()) != nil), EvidenceExpiresAt: moment(r.ExpiresAt),
 		ErasedAt: moment(r.ErasedAt), WithdrawnAt: moment(r.WithdrawnAt), DecidedAt: moment(r.Decision.At),
 	}
 	if r.State == reports.StateAwaitingMedia {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -25,6 +26,9 @@ import (
 	"mayfly/internal/metrics"
 	"mayfly/internal/openapi"
 	"mayfly/internal/sqlstore"
+	"mayfly/internal/stamp"
+	"mayfly/reports"
+	"mayfly/reports/envelope"
 	"mayfly/tickets"
 )
 
@@ -33,6 +37,7 @@ import (
 type world struct {
 	*testing.T
 	db     *sqlstore.Store
+	raw    *sql.DB // the same database, past the store
 	rows   *faultyRows
 	blobs  *blobstoretest.Faulty
 	svc    *tickets.Service
@@ -44,6 +49,12 @@ type world struct {
 	log    *syncBuffer
 	http2  bool
 	ahead  *atomic.Int64 // nanoseconds that the clock is ahead
+
+	reports *reports.Service
+	// identity is a moderator's, recipients are those to which reports are sealed.
+	identity   envelope.Identity
+	recipients []envelope.Recipient
+	stamps     *stamp.Keyring
 }
 
 // option changes a world before it begins.
@@ -54,7 +65,8 @@ func withLimits(l Limits) option { return func(w *world) { w.api.Limits = l } }
 func newWorld(t *testing.T, options ...option) *world {
 	t.Helper()
 	dir := t.TempDir()
-	db, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite://" + filepath.Join(dir, "mayfly.db"), Migrate: true})
+	path := filepath.Join(dir, "mayfly.db")
+	db, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite://" + path, Migrate: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +75,7 @@ func newWorld(t *testing.T, options ...option) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, db: db, rows: &faultyRows{Store: db, PolicyStore: db}, blobs: &blobstoretest.Faulty{Store: files}, log: newSyncBuffer(), ahead: new(atomic.Int64)}
+	w := &world{T: t, db: db, raw: openRaw(t, path), rows: &faultyRows{Store: db, PolicyStore: db}, blobs: &blobstoretest.Faulty{Store: files}, log: newSyncBuffer(), ahead: new(atomic.Int64)}
 	policies := &expiry.Policies{Store: w.rows, Now: w.now}
 	w.svc = &tickets.Service{Store: w.rows, Blobs: w.blobs, Policies: termsOf(policies), Now: w.now}
 	w.api = &Server{
@@ -71,6 +83,7 @@ func newWorld(t *testing.T, options ...option) *world {
 		Log:    slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Limits: Limits{PerAddress: -1, PerToken: -1, FailuresPerAddress: -1},
 	}
+	w.takeReports(policies)
 	for _, o := range options {
 		o(w)
 	}
@@ -156,8 +169,14 @@ func sending(media string, b io.Reader, length int64) with {
 	}
 }
 
-func bytesBody(b []byte) with { return sending(mediaBytes, bytes.NewReader(b), int64(len(b))) }
-func jsonBody(s string) with  { return sending(mediaJSON, strings.NewReader(s), int64(len(s))) }
+// bytesBody and jsonBody may be sent again and again.
+func bytesBody(b []byte) with {
+	return func(r *http.Request) { sending(mediaBytes, bytes.NewReader(b), int64(len(b)))(r) }
+}
+
+func jsonBody(s string) with {
+	return func(r *http.Request) { sending(mediaJSON, strings.NewReader(s), int64(len(s)))(r) }
+}
 
 func (w *world) request(call, token string, options ...with) *http.Request {
 	w.Helper()

@@ -20,6 +20,7 @@ const about = `Measures Mayfly beside a minimal net/http file server, in turn, o
   On another disk:  go run ./internal/bench --dir /mnt/data
   With MinIO:       go run ./internal/testenv go run ./internal/bench --only s3-large,s3-small,s3-memory
   PostgreSQL:       go run ./internal/bench --only pg-spends,pg-open,pg-tables
+  Purges:           go run ./internal/testenv go run ./internal/bench --only purge-rows,purge-objects,purge-opens
 
 The figures are only worth something on a real disk (on tmpfs an fsync costs nothing) and on a machine that does
 nothing else: runs that differ much are marked as noisy. All scenarios together take some minutes and up to 20 GiB,
@@ -71,6 +72,8 @@ type command struct {
 	Quick  bool     `help:"A tenth of the work, to see that everything runs. The figures mean little."`
 	Mayfly string   `placeholder:"FILE" type:"existingfile" help:"Measure this binary in place of one built from the checkout."`
 
+	purgeFlags `embed:""`
+
 	// The bench starts itself as the plain server.
 	ServePlain string `hidden:"" placeholder:"DIR"`
 }
@@ -81,12 +84,15 @@ func (c *command) Validate() error {
 		return errors.New("--runs: at least 1")
 	}
 	_, err := chosen(c.Only, os.Getenv)
-	return err
+	return errors.Join(err, c.check())
 }
 
 func (c *command) run(ctx context.Context, t terminal) error {
 	if c.ServePlain != "" {
 		return servePlain(ctx, c.ServePlain, t.out)
+	}
+	if c.PurgePass {
+		return servePass(ctx, os.Stdin, t.out)
 	}
 	return c.measure(ctx, t)
 }
@@ -102,7 +108,7 @@ func (c *command) measure(ctx context.Context, t terminal) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
-	b := &bench{runs: c.Runs, quick: c.Quick, dir: dir, binary: c.Mayfly, progress: t.progress}
+	b := &bench{runs: c.Runs, quick: c.Quick, dir: dir, binary: c.Mayfly, progress: t.progress, purge: c.purgeFlags}
 	if err := b.build(ctx); err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ type bench struct {
 	root     string // of the checkout
 	binary   string // of mayfly
 	progress io.Writer
+	purge    purgeFlags
 }
 
 // say tells what goes on.

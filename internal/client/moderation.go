@@ -157,23 +157,15 @@ func (c *Client) act(ctx context.Context, id uuid.UUID, done func(Report) bool,
 		return Report{}, err
 	}
 	doubt := false
+	want := []int{http.StatusOK, http.StatusAccepted, http.StatusNoContent}
 	r, err := retry(ctx, c, shortly, func() (Report, error) {
-		r := Report{ID: id}
-		want := []int{http.StatusOK, http.StatusAccepted, http.StatusNoContent}
-		empty := true
-		err := c.ask(ctx, &r, want, func(ctx context.Context) (*http.Response, error) {
-			resp, err := send(ctx, api)
-			empty = err == nil && resp.StatusCode == http.StatusNoContent
-			return resp, err
-		})
-		switch {
-		case err == nil && empty:
-			return Report{}, nil
-		case err == nil:
-			return r, r.check(id)
+		var r *Report // nil without content
+		sent, err := c.ask(ctx, &r, want, func(ctx context.Context) (*http.Response, error) { return send(ctx, api) })
+		doubt = doubt || maybe(err, sent)
+		if err != nil || r == nil {
+			return Report{}, err
 		}
-		doubt = doubt || maybe(err)
-		return Report{}, err
+		return *r, r.check(id)
 	})
 	var problem *Problem
 	if doubt && done != nil && errors.As(err, &problem) && problem.Status == http.StatusConflict {

@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -139,15 +142,11 @@ func (c *Client) File(ctx context.Context, r NewReport) (FiledReport, error) {
 	answer, err := retry(ctx, c, c.patiently(), func() (openapi.CreatedReport, error) {
 		tries++
 		var answer openapi.CreatedReport
-		err := c.ask(ctx, &answer, []int{http.StatusCreated}, func(ctx context.Context) (*http.Response, error) {
+		sent, err := c.ask(ctx, &answer, []int{http.StatusCreated}, func(ctx context.Context) (*http.Response, error) {
 			return api.CreateReport(ctx, &openapi.CreateReportParams{IdempotencyKey: &key}, body, bearer(r.Ticket))
 		})
-		switch {
-		case refused(err):
-			doubt = false // had an earlier try come through, this one had its answer
-		case maybe(err):
-			doubt = true
-		}
+		// No later refusal takes it back: the moderators may have changed since the try that came through.
+		doubt = doubt || maybe(err, sent)
 		if err != nil && !doubt && tries >= shortly.tries {
 			err = backoff.Permanent(err)
 		}
@@ -167,27 +166,26 @@ func (c *Client) File(ctx context.Context, r NewReport) (FiledReport, error) {
 }
 
 // maybe reports whether a call that failed may have done its work all the same.
-func maybe(err error) bool { return lost(err, true) || failed(err) }
+func maybe(err error, sent bool) bool { return lost(err, sent) || failed(err) }
 
-// ask makes a small call a single time. The answer is decoded into out, if it has a body.
-func (c *Client) ask(ctx context.Context, out any, want []int, send func(context.Context) (*http.Response, error)) error {
+// ask makes a small call a single time. The answer is decoded into out, if it has content.
+// sent reports whether there was a connection to send the request on.
+func (c *Client) ask(ctx context.Context, out any, want []int, send func(context.Context) (*http.Response, error)) (sent bool, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.stall(), ErrStalled)
 	defer cancel()
-	resp, err := send(ctx)
+	var connected atomic.Bool
+	resp, err := send(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}))
 	if err != nil {
-		return err
+		return connected.Load(), err
 	}
 	defer resp.Body.Close()
-	for _, status := range want {
-		switch {
-		case resp.StatusCode != status:
-		case status == http.StatusNoContent:
-			return nil
-		default:
-			return decode(ctx, resp, out)
-		}
+	switch {
+	case !slices.Contains(want, resp.StatusCode):
+		return true, problemOf(resp)
+	case resp.StatusCode == http.StatusNoContent:
+		return true, nil
 	}
-	return problemOf(resp)
+	return true, decode(ctx, resp, out)
 }
 
 // FiledStatus is where a report stands, as its reporter sees it. Fails like Announce.

@@ -63,6 +63,10 @@ func (r rows) Spend(ctx context.Context, s tickets.Spend) (won bool, err error) 
 	return won && err == nil, err
 }
 
+func (r rows) Keep(ctx context.Context, blob uuid.UUID, until time.Time) error {
+	return r.p.step("Keep", func() error { return r.db.Keep(ctx, blob, until) })
+}
+
 func (r rows) Acknowledge(ctx context.Context, id uuid.UUID, h, claim tickets.Hash, now time.Time) (changed bool, err error) {
 	err = r.p.step("Acknowledge", func() error { changed, err = r.db.Acknowledge(ctx, id, h, claim, now); return err })
 	return changed && err == nil, err

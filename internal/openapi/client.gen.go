@@ -3594,11 +3594,6 @@ type ListAuditResponse429Headers struct {
 	RetryAfter *int
 }
 
-// ListAuditResponse503Headers the declared response headers of an HTTP 503 response for ListAudit
-type ListAuditResponse503Headers struct {
-	RetryAfter *int
-}
-
 type ListAuditResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -3615,15 +3610,13 @@ type ListAuditResponse struct {
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Internal
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationProblemJSON503 *Unavailable
+	ApplicationProblemJSON503 *ReportsUnavailable
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *ListAuditResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *ListAuditResponse401Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *ListAuditResponse429Headers
-	// Headers503 the parsed response headers for an HTTP 503 response
-	Headers503 *ListAuditResponse503Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3657,7 +3650,7 @@ func (r ListAuditResponse) GetApplicationProblemJSON500() *Internal {
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r ListAuditResponse) GetApplicationProblemJSON503() *Unavailable {
+func (r ListAuditResponse) GetApplicationProblemJSON503() *ReportsUnavailable {
 	return r.ApplicationProblemJSON503
 }
 
@@ -5454,11 +5447,6 @@ type ListReportsResponse429Headers struct {
 	RetryAfter *int
 }
 
-// ListReportsResponse503Headers the declared response headers of an HTTP 503 response for ListReports
-type ListReportsResponse503Headers struct {
-	RetryAfter *int
-}
-
 type ListReportsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5475,15 +5463,13 @@ type ListReportsResponse struct {
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Internal
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationProblemJSON503 *Unavailable
+	ApplicationProblemJSON503 *ReportsUnavailable
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *ListReportsResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *ListReportsResponse401Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *ListReportsResponse429Headers
-	// Headers503 the parsed response headers for an HTTP 503 response
-	Headers503 *ListReportsResponse503Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -5517,7 +5503,7 @@ func (r ListReportsResponse) GetApplicationProblemJSON500() *Internal {
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r ListReportsResponse) GetApplicationProblemJSON503() *Unavailable {
+func (r ListReportsResponse) GetApplicationProblemJSON503() *ReportsUnavailable {
 	return r.ApplicationProblemJSON503
 }
 
@@ -5700,11 +5686,6 @@ type WithdrawReportResponse429Headers struct {
 	RetryAfter *int
 }
 
-// WithdrawReportResponse503Headers the declared response headers of an HTTP 503 response for WithdrawReport
-type WithdrawReportResponse503Headers struct {
-	RetryAfter *int
-}
-
 type WithdrawReportResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5721,13 +5702,11 @@ type WithdrawReportResponse struct {
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Internal
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationProblemJSON503 *Unavailable
+	ApplicationProblemJSON503 *ReportsUnavailable
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *WithdrawReportResponse401Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *WithdrawReportResponse429Headers
-	// Headers503 the parsed response headers for an HTTP 503 response
-	Headers503 *WithdrawReportResponse503Headers
 }
 
 // GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
@@ -5761,7 +5740,7 @@ func (r WithdrawReportResponse) GetApplicationProblemJSON500() *Internal {
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r WithdrawReportResponse) GetApplicationProblemJSON503() *Unavailable {
+func (r WithdrawReportResponse) GetApplicationProblemJSON503() *ReportsUnavailable {
 	return r.ApplicationProblemJSON503
 }
 
@@ -5809,11 +5788,6 @@ type GetReportResponse429Headers struct {
 	RetryAfter *int
 }
 
-// GetReportResponse503Headers the declared response headers of an HTTP 503 response for GetReport
-type GetReportResponse503Headers struct {
-	RetryAfter *int
-}
-
 type GetReportResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5832,15 +5806,13 @@ type GetReportResponse struct {
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Internal
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationProblemJSON503 *Unavailable
+	ApplicationProblemJSON503 *ReportsUnavailable
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetReportResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *GetReportResponse401Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *GetReportResponse429Headers
-	// Headers503 the parsed response headers for an HTTP 503 response
-	Headers503 *GetReportResponse503Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -5879,7 +5851,7 @@ func (r GetReportResponse) GetApplicationProblemJSON500() *Internal {
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r GetReportResponse) GetApplicationProblemJSON503() *Unavailable {
+func (r GetReportResponse) GetApplicationProblemJSON503() *ReportsUnavailable {
 	return r.ApplicationProblemJSON503
 }
 
@@ -5927,11 +5899,6 @@ type ClaimReportResponse429Headers struct {
 	RetryAfter *int
 }
 
-// ClaimReportResponse503Headers the declared response headers of an HTTP 503 response for ClaimReport
-type ClaimReportResponse503Headers struct {
-	RetryAfter *int
-}
-
 type ClaimReportResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5952,15 +5919,13 @@ type ClaimReportResponse struct {
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Internal
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationProblemJSON503 *Unavailable
+	ApplicationProblemJSON503 *ReportsUnavailable
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *ClaimReportResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *ClaimReportResponse401Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *ClaimReportResponse429Headers
-	// Headers503 the parsed response headers for an HTTP 503 response
-	Headers503 *ClaimReportResponse503Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -6004,7 +5969,7 @@ func (r ClaimReportResponse) GetApplicationProblemJSON500() *Internal {
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r ClaimReportResponse) GetApplicationProblemJSON503() *Unavailable {
+func (r ClaimReportResponse) GetApplicationProblemJSON503() *ReportsUnavailable {
 	return r.ApplicationProblemJSON503
 }
 
@@ -6052,11 +6017,6 @@ type DecideReportResponse429Headers struct {
 	RetryAfter *int
 }
 
-// DecideReportResponse503Headers the declared response headers of an HTTP 503 response for DecideReport
-type DecideReportResponse503Headers struct {
-	RetryAfter *int
-}
-
 type DecideReportResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6081,15 +6041,13 @@ type DecideReportResponse struct {
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Internal
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationProblemJSON503 *Unavailable
+	ApplicationProblemJSON503 *ReportsUnavailable
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *DecideReportResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *DecideReportResponse401Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *DecideReportResponse429Headers
-	// Headers503 the parsed response headers for an HTTP 503 response
-	Headers503 *DecideReportResponse503Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -6143,7 +6101,7 @@ func (r DecideReportResponse) GetApplicationProblemJSON500() *Internal {
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r DecideReportResponse) GetApplicationProblemJSON503() *Unavailable {
+func (r DecideReportResponse) GetApplicationProblemJSON503() *ReportsUnavailable {
 	return r.ApplicationProblemJSON503
 }
 
@@ -6191,11 +6149,6 @@ type FreeReportResponse429Headers struct {
 	RetryAfter *int
 }
 
-// FreeReportResponse503Headers the declared response headers of an HTTP 503 response for FreeReport
-type FreeReportResponse503Headers struct {
-	RetryAfter *int
-}
-
 type FreeReportResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6216,15 +6169,13 @@ type FreeReportResponse struct {
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Internal
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationProblemJSON503 *Unavailable
+	ApplicationProblemJSON503 *ReportsUnavailable
 	// Headers202 the parsed response headers for an HTTP 202 response
 	Headers202 *FreeReportResponse202Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *FreeReportResponse401Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *FreeReportResponse429Headers
-	// Headers503 the parsed response headers for an HTTP 503 response
-	Headers503 *FreeReportResponse503Headers
 }
 
 // GetJSON202 returns the response for an HTTP 202 `application/json` response
@@ -6268,7 +6219,7 @@ func (r FreeReportResponse) GetApplicationProblemJSON500() *Internal {
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r FreeReportResponse) GetApplicationProblemJSON503() *Unavailable {
+func (r FreeReportResponse) GetApplicationProblemJSON503() *ReportsUnavailable {
 	return r.ApplicationProblemJSON503
 }
 
@@ -6316,11 +6267,6 @@ type HoldReportResponse429Headers struct {
 	RetryAfter *int
 }
 
-// HoldReportResponse503Headers the declared response headers of an HTTP 503 response for HoldReport
-type HoldReportResponse503Headers struct {
-	RetryAfter *int
-}
-
 type HoldReportResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6347,15 +6293,13 @@ type HoldReportResponse struct {
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Internal
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationProblemJSON503 *Unavailable
+	ApplicationProblemJSON503 *ReportsUnavailable
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *HoldReportResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *HoldReportResponse401Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *HoldReportResponse429Headers
-	// Headers503 the parsed response headers for an HTTP 503 response
-	Headers503 *HoldReportResponse503Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -6414,7 +6358,7 @@ func (r HoldReportResponse) GetApplicationProblemJSON500() *Internal {
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r HoldReportResponse) GetApplicationProblemJSON503() *Unavailable {
+func (r HoldReportResponse) GetApplicationProblemJSON503() *ReportsUnavailable {
 	return r.ApplicationProblemJSON503
 }
 
@@ -6462,11 +6406,6 @@ type UploadMediaResponse429Headers struct {
 	RetryAfter *int
 }
 
-// UploadMediaResponse503Headers the declared response headers of an HTTP 503 response for UploadMedia
-type UploadMediaResponse503Headers struct {
-	RetryAfter *int
-}
-
 // UploadMediaResponse507Headers the declared response headers of an HTTP 507 response for UploadMedia
 type UploadMediaResponse507Headers struct {
 	RetryAfter *int
@@ -6502,7 +6441,7 @@ type UploadMediaResponse struct {
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Internal
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationProblemJSON503 *Unavailable
+	ApplicationProblemJSON503 *ReportsUnavailable
 	// ApplicationProblemJSON507 the response for an HTTP 507 `application/problem+json` response
 	ApplicationProblemJSON507 *InsufficientStorage
 	// Headers200 the parsed response headers for an HTTP 200 response
@@ -6511,8 +6450,6 @@ type UploadMediaResponse struct {
 	Headers401 *UploadMediaResponse401Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *UploadMediaResponse429Headers
-	// Headers503 the parsed response headers for an HTTP 503 response
-	Headers503 *UploadMediaResponse503Headers
 	// Headers507 the parsed response headers for an HTTP 507 response
 	Headers507 *UploadMediaResponse507Headers
 }
@@ -6583,7 +6520,7 @@ func (r UploadMediaResponse) GetApplicationProblemJSON500() *Internal {
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r UploadMediaResponse) GetApplicationProblemJSON503() *Unavailable {
+func (r UploadMediaResponse) GetApplicationProblemJSON503() *ReportsUnavailable {
 	return r.ApplicationProblemJSON503
 }
 
@@ -6631,11 +6568,6 @@ type ReleaseReportResponse429Headers struct {
 	RetryAfter *int
 }
 
-// ReleaseReportResponse503Headers the declared response headers of an HTTP 503 response for ReleaseReport
-type ReleaseReportResponse503Headers struct {
-	RetryAfter *int
-}
-
 type ReleaseReportResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6654,13 +6586,11 @@ type ReleaseReportResponse struct {
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Internal
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationProblemJSON503 *Unavailable
+	ApplicationProblemJSON503 *ReportsUnavailable
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *ReleaseReportResponse401Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *ReleaseReportResponse429Headers
-	// Headers503 the parsed response headers for an HTTP 503 response
-	Headers503 *ReleaseReportResponse503Headers
 }
 
 // GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
@@ -6699,7 +6629,7 @@ func (r ReleaseReportResponse) GetApplicationProblemJSON500() *Internal {
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r ReleaseReportResponse) GetApplicationProblemJSON503() *Unavailable {
+func (r ReleaseReportResponse) GetApplicationProblemJSON503() *ReportsUnavailable {
 	return r.ApplicationProblemJSON503
 }
 
@@ -6747,11 +6677,6 @@ type ReopenReportResponse429Headers struct {
 	RetryAfter *int
 }
 
-// ReopenReportResponse503Headers the declared response headers of an HTTP 503 response for ReopenReport
-type ReopenReportResponse503Headers struct {
-	RetryAfter *int
-}
-
 type ReopenReportResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6774,15 +6699,13 @@ type ReopenReportResponse struct {
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Internal
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationProblemJSON503 *Unavailable
+	ApplicationProblemJSON503 *ReportsUnavailable
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *ReopenReportResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *ReopenReportResponse401Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *ReopenReportResponse429Headers
-	// Headers503 the parsed response headers for an HTTP 503 response
-	Headers503 *ReopenReportResponse503Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -6831,7 +6754,7 @@ func (r ReopenReportResponse) GetApplicationProblemJSON500() *Internal {
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r ReopenReportResponse) GetApplicationProblemJSON503() *Unavailable {
+func (r ReopenReportResponse) GetApplicationProblemJSON503() *ReportsUnavailable {
 	return r.ApplicationProblemJSON503
 }
 
@@ -6879,11 +6802,6 @@ type PullReportResponse429Headers struct {
 	RetryAfter *int
 }
 
-// PullReportResponse503Headers the declared response headers of an HTTP 503 response for PullReport
-type PullReportResponse503Headers struct {
-	RetryAfter *int
-}
-
 type PullReportResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6906,15 +6824,13 @@ type PullReportResponse struct {
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Internal
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationProblemJSON503 *Unavailable
+	ApplicationProblemJSON503 *ReportsUnavailable
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *PullReportResponse201Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *PullReportResponse401Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *PullReportResponse429Headers
-	// Headers503 the parsed response headers for an HTTP 503 response
-	Headers503 *PullReportResponse503Headers
 }
 
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
@@ -6963,7 +6879,7 @@ func (r PullReportResponse) GetApplicationProblemJSON500() *Internal {
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r PullReportResponse) GetApplicationProblemJSON503() *Unavailable {
+func (r PullReportResponse) GetApplicationProblemJSON503() *ReportsUnavailable {
 	return r.ApplicationProblemJSON503
 }
 
@@ -8356,7 +8272,7 @@ func ParseListAuditResponse(rsp *http.Response) (*ListAuditResponse, error) {
 		response.ApplicationProblemJSON500 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest Unavailable
+		var dest ReportsUnavailable
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -8395,16 +8311,6 @@ func ParseListAuditResponse(rsp *http.Response) (*ListAuditResponse, error) {
 			headers.RetryAfter = &value
 		}
 		response.Headers429 = &headers
-	case rsp.StatusCode == 503:
-		var headers ListAuditResponse503Headers
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		response.Headers503 = &headers
 	}
 
 	return response, nil
@@ -10294,7 +10200,7 @@ func ParseListReportsResponse(rsp *http.Response) (*ListReportsResponse, error) 
 		response.ApplicationProblemJSON500 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest Unavailable
+		var dest ReportsUnavailable
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -10333,16 +10239,6 @@ func ParseListReportsResponse(rsp *http.Response) (*ListReportsResponse, error) 
 			headers.RetryAfter = &value
 		}
 		response.Headers429 = &headers
-	case rsp.StatusCode == 503:
-		var headers ListReportsResponse503Headers
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		response.Headers503 = &headers
 	}
 
 	return response, nil
@@ -10551,7 +10447,7 @@ func ParseWithdrawReportResponse(rsp *http.Response) (*WithdrawReportResponse, e
 		response.ApplicationProblemJSON500 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest Unavailable
+		var dest ReportsUnavailable
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -10580,16 +10476,6 @@ func ParseWithdrawReportResponse(rsp *http.Response) (*WithdrawReportResponse, e
 			headers.RetryAfter = &value
 		}
 		response.Headers429 = &headers
-	case rsp.StatusCode == 503:
-		var headers WithdrawReportResponse503Headers
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		response.Headers503 = &headers
 	}
 
 	return response, nil
@@ -10659,7 +10545,7 @@ func ParseGetReportResponse(rsp *http.Response) (*GetReportResponse, error) {
 		response.ApplicationProblemJSON500 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest Unavailable
+		var dest ReportsUnavailable
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -10698,16 +10584,6 @@ func ParseGetReportResponse(rsp *http.Response) (*GetReportResponse, error) {
 			headers.RetryAfter = &value
 		}
 		response.Headers429 = &headers
-	case rsp.StatusCode == 503:
-		var headers GetReportResponse503Headers
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		response.Headers503 = &headers
 	}
 
 	return response, nil
@@ -10784,7 +10660,7 @@ func ParseClaimReportResponse(rsp *http.Response) (*ClaimReportResponse, error) 
 		response.ApplicationProblemJSON500 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest Unavailable
+		var dest ReportsUnavailable
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -10823,16 +10699,6 @@ func ParseClaimReportResponse(rsp *http.Response) (*ClaimReportResponse, error) 
 			headers.RetryAfter = &value
 		}
 		response.Headers429 = &headers
-	case rsp.StatusCode == 503:
-		var headers ClaimReportResponse503Headers
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		response.Headers503 = &headers
 	}
 
 	return response, nil
@@ -10923,7 +10789,7 @@ func ParseDecideReportResponse(rsp *http.Response) (*DecideReportResponse, error
 		response.ApplicationProblemJSON500 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest Unavailable
+		var dest ReportsUnavailable
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -10962,16 +10828,6 @@ func ParseDecideReportResponse(rsp *http.Response) (*DecideReportResponse, error
 			headers.RetryAfter = &value
 		}
 		response.Headers429 = &headers
-	case rsp.StatusCode == 503:
-		var headers DecideReportResponse503Headers
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		response.Headers503 = &headers
 	}
 
 	return response, nil
@@ -11051,7 +10907,7 @@ func ParseFreeReportResponse(rsp *http.Response) (*FreeReportResponse, error) {
 		response.ApplicationProblemJSON500 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest Unavailable
+		var dest ReportsUnavailable
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -11090,16 +10946,6 @@ func ParseFreeReportResponse(rsp *http.Response) (*FreeReportResponse, error) {
 			headers.RetryAfter = &value
 		}
 		response.Headers429 = &headers
-	case rsp.StatusCode == 503:
-		var headers FreeReportResponse503Headers
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		response.Headers503 = &headers
 	}
 
 	return response, nil
@@ -11197,7 +11043,7 @@ func ParseHoldReportResponse(rsp *http.Response) (*HoldReportResponse, error) {
 		response.ApplicationProblemJSON500 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest Unavailable
+		var dest ReportsUnavailable
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -11236,16 +11082,6 @@ func ParseHoldReportResponse(rsp *http.Response) (*HoldReportResponse, error) {
 			headers.RetryAfter = &value
 		}
 		response.Headers429 = &headers
-	case rsp.StatusCode == 503:
-		var headers HoldReportResponse503Headers
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		response.Headers503 = &headers
 	}
 
 	return response, nil
@@ -11357,7 +11193,7 @@ func ParseUploadMediaResponse(rsp *http.Response) (*UploadMediaResponse, error) 
 		response.ApplicationProblemJSON500 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest Unavailable
+		var dest ReportsUnavailable
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -11403,16 +11239,6 @@ func ParseUploadMediaResponse(rsp *http.Response) (*UploadMediaResponse, error) 
 			headers.RetryAfter = &value
 		}
 		response.Headers429 = &headers
-	case rsp.StatusCode == 503:
-		var headers UploadMediaResponse503Headers
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		response.Headers503 = &headers
 	case rsp.StatusCode == 507:
 		var headers UploadMediaResponse507Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -11495,7 +11321,7 @@ func ParseReleaseReportResponse(rsp *http.Response) (*ReleaseReportResponse, err
 		response.ApplicationProblemJSON500 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest Unavailable
+		var dest ReportsUnavailable
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -11524,16 +11350,6 @@ func ParseReleaseReportResponse(rsp *http.Response) (*ReleaseReportResponse, err
 			headers.RetryAfter = &value
 		}
 		response.Headers429 = &headers
-	case rsp.StatusCode == 503:
-		var headers ReleaseReportResponse503Headers
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		response.Headers503 = &headers
 	}
 
 	return response, nil
@@ -11617,7 +11433,7 @@ func ParseReopenReportResponse(rsp *http.Response) (*ReopenReportResponse, error
 		response.ApplicationProblemJSON500 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest Unavailable
+		var dest ReportsUnavailable
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -11656,16 +11472,6 @@ func ParseReopenReportResponse(rsp *http.Response) (*ReopenReportResponse, error
 			headers.RetryAfter = &value
 		}
 		response.Headers429 = &headers
-	case rsp.StatusCode == 503:
-		var headers ReopenReportResponse503Headers
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		response.Headers503 = &headers
 	}
 
 	return response, nil
@@ -11749,7 +11555,7 @@ func ParsePullReportResponse(rsp *http.Response) (*PullReportResponse, error) {
 		response.ApplicationProblemJSON500 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest Unavailable
+		var dest ReportsUnavailable
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -11788,16 +11594,6 @@ func ParsePullReportResponse(rsp *http.Response) (*PullReportResponse, error) {
 			headers.RetryAfter = &value
 		}
 		response.Headers429 = &headers
-	case rsp.StatusCode == 503:
-		var headers PullReportResponse503Headers
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		response.Headers503 = &headers
 	}
 
 	return response, nil

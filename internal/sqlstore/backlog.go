@@ -12,11 +12,11 @@ import (
 
 // The same conditions as in claimBlobs and claimAttempts.
 const preview = `SELECT reason, COUNT(*), CAST(SUM(size) AS BIGINT), MIN(at) FROM (
-		SELECT ` + dueReason + ` AS reason, size, purge_at AS at FROM blobs WHERE ` + dueBlobs + `
+		SELECT ` + dueReason + ` AS reason, size, ` + dueSince + ` AS at FROM blobs WHERE ` + dueBlobs + `
 		UNION ALL
-		SELECT ` + shownReason + `, size, purge_at FROM blobs WHERE ` + retryBlobs + `
+		SELECT ` + shownReason + `, size, ` + dueSince + ` FROM blobs WHERE ` + retryBlobs + `
 		UNION ALL
-		SELECT ` + shownReason + `, size, purge_at FROM blobs WHERE ` + lostBlobs + `
+		SELECT ` + shownReason + `, size, ` + dueSince + ` FROM blobs WHERE ` + lostBlobs + `
 		UNION ALL
 		SELECT 'not_uploaded', 0, due_at FROM attempts WHERE ` + dueAttempt + `
 		UNION ALL
@@ -37,11 +37,11 @@ func (s *Store) Preview(ctx context.Context, now time.Time) (ps []expiry.Preview
 }
 
 // A purging blob is due whether or not somebody works on it or it is put off: it
-// is overdue since purge_at, which no claim and no delay moves.
+// is overdue since then, which no claim and no delay moves.
 const backlog = `SELECT COUNT(*), MIN(at) FROM (
-		SELECT purge_at AS at FROM blobs WHERE ` + dueBlobs + `
+		SELECT ` + dueSince + ` AS at FROM blobs WHERE ` + dueBlobs + `
 		UNION ALL
-		SELECT purge_at FROM blobs WHERE state = 'purging' AND ` + unpinned + `
+		SELECT ` + dueSince + ` FROM blobs WHERE state = 'purging' AND ` + unpinned + `
 	) d`
 
 // Backlog implements expiry.Queue.

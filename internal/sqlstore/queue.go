@@ -29,6 +29,9 @@ const (
 	// unpinned bytes may go when they are due: no report copies them, no hold keeps them.
 	unpinned = `(pinned_until IS NULL OR pinned_until <= $1)`
 
+	// dueSince: nothing is late for having been pinned.
+	dueSince = `CASE WHEN pinned_until > purge_at THEN pinned_until ELSE purge_at END`
+
 	dueBlobs   = toLookAt + ` AND purge_at <= $1 AND ` + unpinned
 	toLookAt   = `state IN ('pending', 'stored') AND look_at <= $1`
 	retryBlobs = `state = 'purging' AND retry_at <= $1 AND ` + unpinned
@@ -51,7 +54,8 @@ const (
 // What was put off queues by the end of its delay, so that blobs that cannot be
 // deleted never stand in front of those that can.
 //
-// A blob that is looked at and not due yet, or pinned, is put back until it is.
+// A blob that is looked at and not due yet, or pinned, is put back until it is. What is
+// taken nobody pins any more, also not by a clock that is behind ours.
 func claimBlobs(lock string) string {
 	return `WITH u AS MATERIALIZED (
 		SELECT * FROM (SELECT id, look_at AS at FROM blobs WHERE ` + toLookAt + ` ORDER BY look_at LIMIT $3` + lock + `) d
@@ -59,7 +63,9 @@ func claimBlobs(lock string) string {
 		SELECT * FROM (SELECT id, retry_at AS at FROM blobs WHERE ` + retryBlobs + ` ORDER BY retry_at LIMIT $3` + lock + `) r
 		UNION ALL
 		SELECT * FROM (SELECT id, retry_at AS at FROM blobs WHERE ` + lostBlobs + ` ORDER BY retry_at LIMIT $3` + lock + `) l
-	) UPDATE blobs SET look_at = CASE WHEN pinned_until > purge_at THEN pinned_until ELSE purge_at END,
+	) UPDATE blobs SET look_at = ` + dueSince + `,
+		purge_at = CASE WHEN pinned_until <= $1 THEN ` + dueSince + ` ELSE purge_at END,
+		pinned_until = CASE WHEN pinned_until <= $1 THEN NULL ELSE pinned_until END,
 		reason = CASE WHEN ` + mayGo + ` THEN ` + reasonOf + ` ELSE reason END,
 		retry_at = CASE WHEN ` + mayGo + ` THEN $2 ELSE retry_at END,
 		state = CASE WHEN ` + mayGo + ` THEN 'purging' ELSE state END

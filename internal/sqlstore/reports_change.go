@@ -15,8 +15,10 @@ const (
 		free_asked_by = $19, free_asked_at = $20, withdrawn_at = $21 WHERE id = $1`
 
 	// keepEvidence: what a moderator has just opened can be resumed, whatever was decided.
+	// What should have gone during a hold is due from its end on, and nobody is late.
 	keepEvidence = `UPDATE blobs SET expires_at = $2, pinned_until = $3,
-		purge_at = CASE WHEN keep_until > $2 THEN keep_until ELSE $2 END,
+		purge_at = CASE WHEN pinned_until > $4 AND $2 < $4 AND COALESCE(keep_until, $2) < $4 THEN $4
+			WHEN keep_until > $2 THEN keep_until ELSE $2 END,
 		look_at = CASE WHEN look_at > $2 THEN $2 ELSE look_at END
 		WHERE id = $1 AND evidence = 1 AND ` + isStored
 
@@ -99,7 +101,7 @@ func followReport(c *conn, was locked, x reports.Report, now time.Time) error {
 		if x.Hold != nil {
 			pinned = micros(x.Hold.Until)
 		}
-		_, err := c.exec(keepEvidence, id[:], micros(x.DueAt()), pinned)
+		_, err := c.exec(keepEvidence, id[:], micros(x.DueAt()), pinned, micros(now))
 		return err
 	}
 	if _, err := c.exec(dropEvidence, id[:], micros(now)); err != nil {

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -107,6 +108,9 @@ func lockReport(c *conn, id uuid.UUID) (l locked, err error) {
 func (s *Store) AwaitMedia(ctx context.Context, id uuid.UUID, now time.Time) error {
 	return s.write(ctx, 3, func(c *conn) error {
 		l, err := lockReport(c, id)
+		if errors.Is(err, reports.ErrUnknownReport) {
+			return nil // it is forgotten
+		}
 		if err != nil || l.state != reports.StateCopying {
 			return err
 		}
@@ -173,6 +177,9 @@ func (s *Store) StoreEvidence(ctx context.Context, e reports.StoredEvidence) err
 	}
 	return s.write(ctx, 5, func(c *conn) error {
 		l, err := lockReport(c, id)
+		if errors.Is(err, reports.ErrUnknownReport) {
+			return refuse(reports.ErrTooLate) // it is forgotten
+		}
 		if err != nil {
 			return err
 		}

@@ -175,7 +175,12 @@ const (
 		look_at = CASE WHEN purge_at < $3 THEN $3 WHEN look_at > purge_at THEN purge_at ELSE look_at END,
 		retry_at = CASE WHEN retry_at > $3 AND pinned_until > $3 THEN $3 ELSE retry_at END
 		WHERE id = $1 AND evidence = 0 AND pinned_until IS NOT NULL`
-	pinLess = `UPDATE blobs SET pinned_until = $2 WHERE id = $1 AND evidence = 0`
+
+	// pinLess: the purge may have put off its next look to the end of the longer pin.
+	pinLess = `UPDATE blobs SET pinned_until = $2,
+		look_at = CASE WHEN purge_at > $2 AND look_at > purge_at THEN purge_at WHEN purge_at <= $2 AND look_at > $2 THEN $2 ELSE look_at END,
+		retry_at = CASE WHEN retry_at > $2 THEN $2 ELSE retry_at END
+		WHERE id = $1 AND evidence = 0 AND pinned_until > $2`
 )
 
 // unpinFor lets go of a reported blob's bytes, unless another report copies them too.

@@ -1,5 +1,5 @@
 // Package storetest judges a metadata store by the contracts in tickets.Store,
-// expiry.Queue, expiry.Turns and keys.Store. Every dialect runs the same suite.
+// expiry.Queue, expiry.Turns, reports.Store and keys.Store. Every dialect runs the same suite.
 //
 // The clock is always given, so nothing here waits or measures. Where chance is
 // used, its seed is in the log.
@@ -18,6 +18,7 @@ import (
 	"mayfly/blobstore"
 	"mayfly/expiry"
 	"mayfly/internal/keys"
+	"mayfly/reports"
 	"mayfly/tickets"
 )
 
@@ -28,6 +29,7 @@ type Store interface {
 	expiry.Turns
 	expiry.Receipts
 	expiry.PolicyStore
+	reports.Store
 	keys.Store
 }
 
@@ -65,6 +67,13 @@ func Test(t *testing.T, open func(t *testing.T) Database) {
 		{"Policies", testPolicies},
 		{"Shorten", testShorten},
 		{"Keys", testKeys},
+		{"Reports", testReports},
+		{"Pins", testPins},
+		{"Copies", testCopies},
+		{"Changes", testChanges},
+		{"Evidence", testEvidence},
+		{"Audit", testAudit},
+		{"ReportRaces", testReportRaces},
 	} {
 		t.Run(subject.name, func(t *testing.T) {
 			t.Parallel()

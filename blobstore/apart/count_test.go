@@ -1,0 +1,81 @@
+package apart_test
+
+import (
+	"errors"
+	"maps"
+	"testing"
+
+	"mayfly/blobstore"
+	"mayfly/blobstore/apart"
+	"mayfly/blobstore/blobstoretest"
+)
+
+// silent is a store that only deletes.
+type silent struct{ blobstore.Store }
+
+func TestCounted(t *testing.T) {
+	for name, c := range map[string]struct {
+		open  func(*testing.T) blobstore.Store
+		tells blobstoretest.Tells
+	}{
+		"folders": {func(t *testing.T) blobstore.Store { return &apart.Store{Media: folder(t), Evidence: folder(t)} }, blobstoretest.TellsAll},
+		"mixed":   {func(t *testing.T) blobstore.Store { return &apart.Store{Media: folder(t), Evidence: minio(t)} }, blobstoretest.TellsNothing},
+		"media only counts": {
+			func(t *testing.T) blobstore.Store { return &apart.Store{Media: folder(t), Evidence: silent{folder(t)}} },
+			blobstoretest.TellsNothing,
+		},
+		"evidence only counts": {
+			func(t *testing.T) blobstore.Store { return &apart.Store{Media: silent{folder(t)}, Evidence: folder(t)} },
+			blobstoretest.TellsNothing,
+		},
+		"one store":                   {func(t *testing.T) blobstore.Store { return &apart.Store{Media: folder(t)} }, blobstoretest.TellsAll},
+		"one store that only deletes": {func(t *testing.T) blobstore.Store { return &apart.Store{Media: silent{folder(t)}} }, blobstoretest.TellsNothing},
+	} {
+		t.Run(name, func(t *testing.T) { blobstoretest.TestCounted(t, c.tells, c.open) })
+	}
+}
+
+// TestCountedOfBoth: what both stores have counts twice, and of a sender's blob only the
+// media store has to tell.
+func TestCountedOfBoth(t *testing.T) {
+	t.Parallel()
+	media, evidence := folder(t), folder(t)
+	blob, report, moved, absent := mediaKey(), evidenceKey(), evidenceKey(), evidenceKey()
+	keys := []blobstore.Key{blob, report, moved, absent}
+	fill := func() {
+		put(t, media, blob, 10)
+		put(t, evidence, report, 10)
+		put(t, evidence, moved, 10)
+		put(t, media, moved, 10)
+	}
+	whole := map[blobstore.Key]int64{blob: 1, report: 1, moved: 2, absent: 0}
+	for name, c := range map[string]struct {
+		media, evidence blobstore.Store
+		want            map[blobstore.Key]int64
+	}{
+		"both":     {media, evidence, whole},
+		"media":    {media, silent{evidence}, map[blobstore.Key]int64{blob: 1}},
+		"evidence": {silent{media}, evidence, nil},
+	} {
+		fill()
+		s := &apart.Store{Media: c.media, Evidence: c.evidence}
+		removed, err := s.DeleteCounted(t.Context(), append(keys, keys...)...)
+		if err != nil || !maps.Equal(removed, c.want) {
+			t.Errorf("%s: %v, %v; want %v", name, removed, err, c.want)
+		}
+	}
+	// Senders' blobs alone go to the media store only.
+	fill()
+	s := &apart.Store{Media: media, Evidence: silent{evidence}}
+	if removed, err := s.DeleteCounted(t.Context(), blob); err != nil || !maps.Equal(removed, map[blobstore.Key]int64{blob: 1}) {
+		t.Errorf("%v, %v", removed, err)
+	}
+	// A store that fails takes nothing from the counts of the other's.
+	put(t, media, blob, 10)
+	broken := &blobstoretest.Faulty{Store: evidence}
+	broken.Fail(blobstoretest.Always(blobstoretest.Delete, blobstoretest.Failed))
+	s.Evidence = broken
+	if removed, err := s.DeleteCounted(t.Context(), keys...); !errors.Is(err, blobstoretest.ErrFault) || removed[blob] != 1 {
+		t.Errorf("%v, %v", removed, err)
+	}
+}
