@@ -42,6 +42,22 @@ func TestReadme(t *testing.T) {
 	}
 }
 
+// TestReadmeReports is the README's way of a report.
+func TestReadmeReports(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := startServer(t, dir)
+	out := s.typed(t, dir, readmeBlock(t, "reports"))
+	if got, want := read(t, dir, "evidence.txt"), read(t, dir, "vile.txt"); got != want || want == "" {
+		t.Errorf("the evidence is %q, and %q was sent", got, want)
+	}
+	for _, want := range []string{"something vile", "upheld"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("nothing said %q:\n%s", want, out)
+		}
+	}
+}
+
 // TestReadmeNamesEverySetting compares the table of the configuration with the flags.
 func TestReadmeNamesEverySetting(t *testing.T) {
 	t.Parallel()
@@ -55,7 +71,7 @@ func TestReadmeNamesEverySetting(t *testing.T) {
 			t.Errorf("the README does not have %s", name)
 		}
 	}
-	known := knownVars(parser.Model)
+	known := append(knownVars(parser.Model), secretVars...)
 	for _, name := range regexp.MustCompile("`(MAYFLY_[A-Z_]+)`").FindAllStringSubmatch(readme, -1) {
 		base := strings.TrimSuffix(name[1], "_FILE")
 		if !strings.Contains(strings.Join(known, " "), base) {
