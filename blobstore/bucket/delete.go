@@ -67,7 +67,7 @@ func (s *Store) deleteChunk(ctx context.Context, keys []blobstore.Key, removed m
 			var n int64
 			n, err = s.deleteVersions(ctx, objects[i].Name, d.Marker)
 			if d.Marker != "" && d.Marker != nullVersion {
-				removed[keys[i]] = 1; _ = n
+				removed[keys[i]] = n
 			}
 		}
 		if err != nil {

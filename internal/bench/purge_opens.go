@@ -20,7 +20,12 @@ import (
 	"mayfly/internal/testenv/postgres"
 )
 
-const purgeOpensTarget = 0.7
+const (
+	purgeOpensTarget = 0.7
+	// opensOfBlob is how often a turn opens each blob: a turn is to last for many batches
+	// of the purge.
+	opensOfBlob = 3
+)
 
 // purgeOpens compares opens while nothing is purged with opens while the same server
 // purges all the time, on each database, with blobs in a folder.
@@ -61,7 +66,12 @@ func purgeOpens(ctx context.Context, b *bench, r *report) error {
 
 func (s *servers) purgeOpens(ctx context.Context, r *report, database string) (err error) {
 	body, n := newSmallPayload(), s.b.scaled(opensOfRun)
-	blobs, err := s.manyBlobs(ctx, body, 2*n*(s.b.runs+1))
+	// The same blobs in every turn, with tickets of their own: more would only be uploads.
+	s.b.say("  %d blobs are uploaded first", n)
+	blobs := make([]created, n)
+	err = many(ctx, manyClients, n, func(ctx context.Context, i int) error {
+		return s.upload(ctx, body, 2*(s.b.runs+1)*opensOfBlob, &blobs[i])
+	})
 	if err != nil {
 		return err
 	}
@@ -72,9 +82,9 @@ func (s *servers) purgeOpens(ctx context.Context, r *report, database string) (e
 	defer func() { err = errors.Join(err, p.close()) }()
 	var l latencies
 	each := func(side int) turn {
-		return l.each(manyClients, n, func(ctx context.Context, run, i int) error {
-			return fetchOne(ctx, body, run, blobs[(2*run+side)*n+i], func(ctx context.Context, blob created, w io.Writer) error {
-				return s.open(ctx, blob.Tickets[0].Token, w)
+		return l.each(manyClients, opensOfBlob*n, func(ctx context.Context, run, i int) error {
+			return fetchOne(ctx, body, run, blobs[i%n], func(ctx context.Context, blob created, w io.Writer) error {
+				return s.open(ctx, blob.Tickets[(2*run+side)*opensOfBlob+i/n].Token, w)
 			})
 		})
 	}
@@ -101,6 +111,7 @@ type purging struct {
 	key  string
 	body payload
 	n    int
+	due  int64 // by Backlog, before the turn
 	stop func(ctx context.Context) error
 	end  func() error
 }
@@ -129,13 +140,23 @@ func (s *servers) newPurging(ctx context.Context) (*purging, error) {
 
 func (p *purging) close() error { return errors.Join(p.stop(context.Background()), p.end()) }
 
-// fill makes as many blobs due as there should be.
+// fill makes as many blobs due as there should be. The batch that a stopped purge was
+// at waits for the end of its lease, and is not among them.
 func (p *purging) fill(ctx context.Context) error {
-	backlog, err := p.h.db.Backlog(ctx, time.Now().UTC())
+	due, err := p.h.db.Preview(ctx, time.Now().UTC())
 	if err != nil {
 		return err
 	}
-	return p.h.fill(ctx, p.body, max(p.n-int(backlog.Due), 0))
+	missing := p.n
+	for _, d := range due {
+		missing -= int(d.Blobs)
+	}
+	if err := p.h.fill(ctx, p.body, max(missing, 0)); err != nil {
+		return err
+	}
+	backlog, err := p.h.db.Backlog(ctx, time.Now().UTC())
+	p.due = backlog.Due
+	return err
 }
 
 // during is a turn while the server purges. It fails if there was not enough to purge.
@@ -173,11 +194,11 @@ func (p *purging) during(do turn) turn {
 	}
 }
 
-// tell tells how much was purged, to the end of the batch that was under way.
+// tell tells how much was purged. Of the batch that was cut off nothing counts.
 func (p *purging) tell(ctx context.Context, began time.Time) {
 	took := time.Since(began).Seconds()
 	if backlog, err := p.h.db.Backlog(ctx, time.Now().UTC()); err == nil {
-		p.s.b.say("  beside opens %d blobs were purged in %.2f s", int64(p.n)-backlog.Due, took)
+		p.s.b.say("  beside opens %d blobs were purged in %.2f s", p.due-backlog.Due, took)
 	}
 }
 
