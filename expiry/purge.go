@@ -136,9 +136,13 @@ func (p *Purge) Run(ctx context.Context) (PurgeResult, error) {
 
 // eraseDue erases what was due when the pass began: what the brake has judged. Of a
 // clock that jumps while the pass is under way it takes nothing.
-func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) error {
+func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) (err error) {
 	limit := cmp.Or(p.Batch, purgeBatch)
 	barren := 0
+	// The tombstones of a batch are written while the bytes of the next one are claimed and
+	// deleted: database, blob store and signatures wait for each other no more than that.
+	var behind recording
+	defer func() { err = errors.Join(err, behind.end(r)) }()
 	for n := range cmp.Or(p.MaxBatches, purgeMaxBatches) {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -163,11 +167,21 @@ func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) e
 		if len(batch) == 0 {
 			return nil
 		}
-		erased, err := p.erase(ctx, batch, r)
-		if err != nil {
+		gone, kept, deleted, down := p.erase(ctx, batch)
+		if err := errors.Join(ctx.Err(), behind.end(r)); err != nil {
+			// Doubts that a cancelled context raised are nobody's failures: they are not
+			// counted. The lease hands the batch to a later pass.
 			return err
 		}
-		if barren++; erased > 0 {
+		p.count(kept, r)
+		behind = p.record(ctx, gone, kept, deleted)
+		if down != nil {
+			if err := behind.end(r); err != nil {
+				return err
+			}
+			return fmt.Errorf("%w: %w", ErrStoreDown, down)
+		}
+		if barren++; len(gone) > 0 {
 			barren = 0
 		}
 		if barren == barrenBatches {
@@ -181,34 +195,35 @@ func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) e
 	return nil
 }
 
-// erase takes one claimed batch from bytes to tombstones and says how many
-// entries came through.
-func (p *Purge) erase(ctx context.Context, batch []Due, r *PurgeResult) (int, error) {
+// doubt is an entry that is put off, and why.
+type doubt struct {
+	Due
+	failure Failure
+}
+
+// erase deletes the bytes of one claimed batch, and divides it into what is gone and what
+// is kept for a later pass.
+func (p *Purge) erase(ctx context.Context, batch []Due) (gone []Due, kept []doubt, deleted deletion, down error) {
 	doubts, deleted, down := p.deleteBytes(ctx, batch)
-	if err := ctx.Err(); err != nil {
-		// Doubts that a cancelled context raised are nobody's failures: they are
-		// not counted, and the lease hands the batch to a later pass.
-		return 0, err
-	}
-	var gone, kept []Due
 	for i, d := range batch {
 		if doubts[i].Err == nil {
 			gone = append(gone, d)
-			continue
+		} else {
+			kept = append(kept, doubt{d, doubts[i]})
 		}
-		kept = append(kept, d)
+	}
+	return gone, kept, deleted, down
+}
+
+// count adds what is kept to the result.
+func (p *Purge) count(kept []doubt, r *PurgeResult) {
+	for _, d := range kept {
 		r.Failed++
-		r.failedAt(doubts[i].Stage, 1)
+		r.failedAt(d.failure.Stage, 1)
 		if len(r.Failures) < maxFailures {
-			r.Failures = append(r.Failures, doubts[i])
+			r.Failures = append(r.Failures, d.failure)
 		}
 	}
-	// Both are tried: neither half should wait out a lease because of the other.
-	err := errors.Join(p.record(ctx, gone, deleted, r), p.putOff(ctx, kept))
-	if err == nil && down != nil {
-		err = fmt.Errorf("%w: %w", ErrStoreDown, down)
-	}
-	return len(gone), err
 }
 
 // deleteBytes deletes the bytes of the batch and looks whether they are gone. For
@@ -285,44 +300,11 @@ func (p *Purge) absent(ctx context.Context, key blobstore.Key) error {
 	return &blobstore.KeyError{Key: key, Err: err}
 }
 
-// record makes tombstones of entries whose bytes are gone, with their receipts.
-func (p *Purge) record(ctx context.Context, gone []Due, deleted deletion, r *PurgeResult) error {
-	if len(gone) == 0 {
-		return nil
-	}
-	r.Unsigned += p.sign(gone, deleted)
-	if err := p.Queue.Erase(ctx, gone, deleted.at); err != nil {
-		if ctx.Err() == nil {
-			r.failedAt(StageRecord, len(gone))
-		}
-		return fmt.Errorf("record what was erased: %w", err)
-	}
-	if r.Reasons == nil {
-		r.Reasons = make(map[string]int64)
-	}
-	for _, d := range gone {
-		r.Erased++
-		r.Reasons[d.Reason]++
-		r.Bytes += d.Size
-	}
-	return nil
-}
-
 func (r *PurgeResult) failedAt(stage string, n int) {
 	if r.Stages == nil {
 		r.Stages = make(map[string]int64)
 	}
 	r.Stages[stage] += int64(n)
-}
-
-// putOff gives every entry its own later time.
-func (p *Purge) putOff(ctx context.Context, kept []Due) error {
-	for _, d := range kept {
-		if err := p.Queue.Defer(ctx, d, p.now().Add(backoff(d))); err != nil {
-			return fmt.Errorf("put off what could not be deleted: %w", err)
-		}
-	}
-	return nil
 }
 
 func (p *Purge) forget(ctx context.Context, r *PurgeResult) error {
