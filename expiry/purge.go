@@ -35,6 +35,9 @@ const (
 	// alone may be a few blobs that are damaged, and others wait behind them.
 	barrenBatches = 3
 
+	// muchLater: by a clock that jumps, or in a pass that lasts very long.
+	muchLater = 12 * time.Hour
+
 	// maxFailures bounds the examples that a result carries.
 	maxFailures = 10
 )
@@ -159,6 +162,12 @@ func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) (
 		due := now
 		if began.Before(now) {
 			due = began
+		}
+		if now.Sub(due) > muchLater {
+			// The lease of the batch before ends a day ahead of due: it looks lost to a claim.
+			if err := behind.end(r); err != nil {
+				return err
+			}
 		}
 		batch, err := p.Queue.Claim(ctx, due, now.Sub(due)+p.lease(), limit)
 		if err != nil {

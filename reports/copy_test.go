@@ -359,8 +359,8 @@ func TestCopyFaults(t *testing.T) {
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
+			h := newHouse(t)
 			for n := 1; ; n++ {
-				h := newHouse(t)
 				s := h.sends(photo)
 				r := h.files(s)
 				if kind.missing {
@@ -436,6 +436,36 @@ func TestCopyFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCopyRemains: what a failed copy has left, and cannot be deleted now, keeps its row
+// until it is.
+func TestCopyRemains(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	r := h.files(h.sends(photo))
+	h.blobs.Fail(func(c blobstoretest.Call) blobstoretest.Mode {
+		switch c.Method {
+		case blobstoretest.Copy:
+			return blobstoretest.FailedButApplied
+		case blobstoretest.Delete:
+			return blobstoretest.Failed
+		}
+		return blobstoretest.Pass
+	})
+	if c := h.copies(); c.Failed != 1 || len(h.evidence()) != 1 {
+		t.Errorf("%+v, %d copies", c, len(h.evidence()))
+	}
+	h.keepsPromises()
+	h.blobs.Fail(nil)
+	h.copyUntilOpen(h.Service, r.ID)
+	h.keepsPromises()
+	h.clock.forward(9 * day)
+	h.purges()
+	if n := len(h.evidence()); n != 1 {
+		t.Errorf("%d copies remain", n)
+	}
+	h.endsEmpty()
 }
 
 // givesUp lets time pass until the report waits for its reporter.

@@ -25,5 +25,6 @@
 //  7. Who reported is told to no moderator, and is not in the audit log.
 //
 // A report is copying → open → dismissed | upheld | escalated → (reopened) open, or
-// awaiting_media → open, and from all of these withdrawn; lapsed if no bytes ever came.
+// awaiting_media → open, and from all of these withdrawn; lapsed if no bytes ever came, or nobody
+// decided before their time was over.
 package reports

@@ -75,6 +75,7 @@ func TestHoldBounds(t *testing.T) {
 func TestHoldGrows(t *testing.T) {
 	t.Parallel()
 	const second = time.Second
+	h := newHouse(t)
 	for name, c := range map[string]struct {
 		class reports.HoldClass
 		d     time.Duration
@@ -92,7 +93,6 @@ func TestHoldGrows(t *testing.T) {
 		"of legal to review":        {reports.HoldLegal, 365 * day, reports.HoldReview, 365 * day, reports.ErrOnHold},
 		"of legal to longer review": {reports.HoldLegal, 365 * day, reports.HoldReview, 700 * day, reports.ErrOnHold},
 	} {
-		h := newHouse(t)
 		id := h.open().ID
 		before := h.holds(h.ann, id, c.class, c.d)
 		_, err := h.PutHold(t.Context(), h.ben, id, reports.NewHold{Class: c.then, Reason: "more", Until: h.clock.Now().Add(c.d2)})
@@ -151,6 +151,12 @@ func TestHoldLapses(t *testing.T) {
 	if err := h.withdraws(id); err != nil {
 		t.Error(err)
 	}
+	// A legal one that is over forbids no weaker one.
+	h.KeepUpheld = 500 * day
+	id = h.decides(h.ann, h.open().ID, reports.StateUpheld).ID
+	h.holds(h.ann, id, reports.HoldLegal, 365*day)
+	h.clock.forward(365 * day)
+	h.holds(h.ann, id, reports.HoldReview, day)
 	h.endsEmpty()
 }
 
@@ -219,6 +225,7 @@ func TestFreeThatFails(t *testing.T) {
 // TestEscalate: an escalation is a legal hold of 400 days, which ends no longer one.
 func TestEscalate(t *testing.T) {
 	t.Parallel()
+	h := newHouse(t)
 	for name, c := range map[string]struct {
 		class reports.HoldClass
 		d     time.Duration
@@ -231,7 +238,6 @@ func TestEscalate(t *testing.T) {
 		"with a shorter legal hold":  {reports.HoldLegal, 365 * day, 400 * day, "escalated held"},
 		"with a longer legal hold":   {reports.HoldLegal, 500 * day, 500 * day, "escalated"},
 	} {
-		h := newHouse(t)
 		id := h.open().ID
 		acts := "filed copied claimed "
 		if c.class != "" {

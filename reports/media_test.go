@@ -207,8 +207,8 @@ func (f readerFunc) then(next io.Reader) io.Reader { return io.MultiReader(f, ne
 func TestMediaFaults(t *testing.T) {
 	t.Parallel()
 	for _, applied := range []bool{false, true} {
+		h := newHouse(t)
 		for n := 1; ; n++ {
-			h := newHouse(t)
 			r := h.awaits()
 			calls := 0
 			next := func() (fails bool) { calls++; return calls == n }

@@ -22,7 +22,7 @@ const (
 	StateUpheld        State = "upheld"
 	StateEscalated     State = "escalated"
 	StateWithdrawn     State = "withdrawn" // the consent was taken back
-	StateLapsed        State = "lapsed"    // no bytes ever came
+	StateLapsed        State = "lapsed"    // no bytes ever came, or nobody decided in time
 )
 
 // decided reports whether the state is an outcome.

@@ -59,13 +59,20 @@ type pendingCopies struct {
 func (p *pendingCopies) ClaimCopies(_ context.Context, now time.Time, _ time.Duration, _ int) ([]reports.Copy, error) {
 	p.mu.Lock()
 	p.passes = append(p.passes, now)
-	during := p.during
+	during, err := p.during, p.err
 	p.during = nil
 	p.mu.Unlock()
 	if during != nil {
 		during()
 	}
-	return nil, p.err
+	return nil, err
+}
+
+// set says how the next passes go.
+func (p *pendingCopies) set(during func(), err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.during, p.err = during, err
 }
 
 func (p *pendingCopies) Reported(context.Context, uuid.UUID, reports.Hash) (string, reports.Reported, error) {
@@ -120,18 +127,18 @@ func TestRunLoop(t *testing.T) {
 		check("nothing to do")
 		file()
 		check("filed", 10*time.Second)
-		store.during = func() { file(); file(); file() }
+		store.set(func() { file(); file(); file() }, nil)
 		file()
 		check("filed during a pass", 10*time.Second, 10*time.Second)
 		time.Sleep(50 * time.Second)
 		check("a minute", time.Minute)
-		store.err = errRows
+		store.set(nil, errRows)
 		time.Sleep(time.Minute)
 		check("two", 2*time.Minute)
 		if _, ok := errors.AsType[*reports.StoreError](last); !ok {
 			t.Errorf("a pass that failed was told as %v", last)
 		}
-		store.err = nil
+		store.set(nil, nil)
 		file()
 		check("after a failure", 2*time.Minute)
 		if told != len(want) {

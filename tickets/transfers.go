@@ -47,11 +47,13 @@ func (t *transfers) begin(ctx context.Context, id uuid.UUID) (_ context.Context,
 }
 
 // A blob whose windows after an open are over is due, though somebody may read it still: a
-// large one over a slow line takes hours. So a transfer that goes on keeps its bytes, for a
-// few minutes at a time: a process that dies keeps nothing for longer.
+// large one over a slow line takes hours. So a transfer that goes on keeps its bytes, from
+// shortly before their end on, and for two minutes at a time: what is over when they are
+// due moves nothing, and a process that dies keeps nothing for longer.
 const (
-	keepFor   = 5 * time.Minute
-	keepEvery = 2 * time.Minute
+	keepFor    = 2 * time.Minute
+	keepEvery  = time.Minute
+	keepBefore = 30 * time.Second
 )
 
 // keepReading keeps the bytes for as long as the transfer lasts. One that is over before
@@ -69,7 +71,7 @@ func (s *Service) keepReading(d *Download) {
 		_ = s.Store.Keep(bounded, blob, s.now().Add(keepFor))
 		s.afterTransfer(ctx, keepEvery, renew)
 	}
-	s.afterTransfer(ctx, max(keep-keepFor+keepEvery, 0), renew)
+	s.afterTransfer(ctx, keep-min(keep/10, keepBefore), renew)
 }
 
 // afterTransfer runs do after a while, unless the transfer is over before.

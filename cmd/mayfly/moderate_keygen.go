@@ -51,6 +51,9 @@ func (c *moderateKeygenCmd) Run(ctx context.Context, t terminal) error {
 		return usageError{fmt.Errorf("%s exists, and is not replaced: evidence may be sealed to it. "+
 			"For another moderator choose another -o FILE, and --recipients FILE to add the recipient", path)}
 	}
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+		return usageError{fmt.Errorf("nothing was made: %s is no folder", filepath.Dir(path))}
+	}
 	id, err := envelope.GenerateIdentity(c.PostQuantum)
 	if err != nil {
 		return err

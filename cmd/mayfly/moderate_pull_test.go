@@ -123,8 +123,7 @@ func (x *exchange) pull(e *evidence, c moderatePullCmd) (printed string, err err
 	if err != nil {
 		shown += err.Error()
 	}
-	x.keepsSecrets(shown)
-	for _, secret := range []string{e.media, e.ids[0].(envelope.Identity).Reveal(), e.ticket.Reveal(), "BEGIN AGE"} {
+	for _, secret := range append(x.server.Secrets(), e.media, e.ids[0].(envelope.Identity).Reveal(), string(e.contents.Key), "SESAME") {
 		if strings.Contains(shown+x.err.String(), secret) {
 			x.Errorf("shows a secret: %s%s", shown, x.err.String())
 		}
@@ -224,7 +223,7 @@ func TestPullRefuses(t *testing.T) {
 		"a whole other envelope": {func(x *exchange, e *evidence) {
 			other := x.evidence([]byte("other"))
 			e.contents = other.contents
-		}, "another id, another digest, another size", false},
+		}, "another id, digest, size", false},
 		"sealed to others": {func(x *exchange, e *evidence) { e.to = []envelope.Recipient{stranger(x).Recipient()} },
 			"the envelope is not sealed to this identity, but to ", false},
 		"another identity": {func(x *exchange, e *evidence) { e.ids = identities{stranger(x)} },
@@ -239,13 +238,17 @@ func TestPullRefuses(t *testing.T) {
 			"not the one that the sender committed to", false},
 		"an unknown format": {func(x *exchange, e *evidence) { e.contents.Format = "rot13" },
 			`of the format "rot13", is of no use: unknown format`, false},
-		"a key that is none": {func(x *exchange, e *evidence) { e.contents.Key = json.RawMessage(`{"identity":"AGE-SECRET-KEY-1SESAME"}`) },
+		"a key that is none": {func(x *exchange, e *evidence) {
+			e.contents.Key = json.RawMessage(`{"identity":"AGE-SECRET-KEY-1SESAME"}`)
+		},
 			"malformed key material", false},
 		"told another digest": {func(x *exchange, e *evidence) { e.told = map[string]any{"sha256": blobstore.Digest{1}} },
 			"what it says of the report is not what it says of the evidence", false},
 		"told another blob": {func(x *exchange, e *evidence) { e.told = map[string]any{"blob_id": uuid.New()} },
 			"what it says of the report is not what it says of the evidence", false},
-		"told another commitment": {func(x *exchange, e *evidence) { e.told = map[string]any{"key_commitment": "sha256:" + strings.Repeat("0a", 32)} },
+		"told another commitment": {func(x *exchange, e *evidence) {
+			e.told = map[string]any{"key_commitment": "sha256:" + strings.Repeat("0a", 32)}
+		},
 			"what it says of the report is not what it says of the evidence", false},
 		"told no blob": {func(x *exchange, e *evidence) { e.told = map[string]any{"blob_id": nil} },
 			"what it says of the report is not what it says of the evidence", false},
@@ -305,6 +308,19 @@ func TestPullReplacesNothing(t *testing.T) {
 		}
 		x.holds(path, []byte("mine"))
 		x.files("f")
+		// Nor what appears there while it comes.
+		late := filepath.Join(x.dir, "late")
+		x.server.Fail(post, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if err := os.WriteFile(late, []byte("mine"), 0o600); err != nil {
+				x.Error(err)
+			}
+			next.ServeHTTP(w, r)
+		})
+		if printed, err := x.pull(x.evidence([]byte("media")), moderatePullCmd{Output: late}); err != nil || printed != late+"-1\n" {
+			x.Errorf("printed %q: %v", printed, err)
+		}
+		x.holds(late, []byte("mine"))
+		x.holds(late+"-1", []byte("media"))
 	})
 }
 

@@ -103,7 +103,7 @@ func (c *moderateReleaseCmd) Run(ctx context.Context, t terminal) error {
 type moderateDecideCmd struct {
 	moderatorFlags `embed:""`
 	ID             string `arg:"" name:"id" help:"The report's id."`
-	Outcome        string `required:"" enum:"dismissed,upheld,escalated" placeholder:"OUTCOME" help:"dismissed: the evidence is deleted after some days. upheld: kept for the time of an appeal. escalated: on a legal hold of 365 days."`
+	Outcome        string `required:"" enum:"dismissed,upheld,escalated" placeholder:"OUTCOME" help:"dismissed: the evidence is deleted after some days. upheld: kept for the time of an appeal. escalated: on a legal hold of more than a year."`
 	Policy         string `placeholder:"REF" help:"The rule or law that it refers to, as terms:4.2 or law:…"`
 	Note           string `placeholder:"TEXT" help:"Why. No names of persons belong here."`
 	JSON           bool   `name:"json" help:"As JSON."`

@@ -89,7 +89,7 @@ func TestAudit(t *testing.T) {
 	}
 	want := "filed reporter, copied server, claimed alice, held alice, ticket_issued alice, opened alice, dismissed alice, reopened bob, free_asked alice, freed bob, withdrawn reporter, erased server"
 	if got := strings.Join(acts, ", "); got != want {
-		t.Errorf("%s\nwant %s", got, want)
+		t.Fatalf("%s\nwant %s", got, want)
 	}
 	issued, opened := whole.Entries[4], whole.Entries[5]
 	if *issued.Subject != pulled.ID || *opened.Subject != pulled.ID || *whole.Entries[0].Digest != hexSum(reports.BuiltinStatement().Text) || *whole.Entries[1].Digest != pulled.Sha256 {

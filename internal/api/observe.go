@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"mayfly/internal/openapi"
 )
 
 // Header values that many answers share. Nobody may write to them.
@@ -106,7 +108,7 @@ func (e *endpoints) record(c *call) {
 	c.op.metrics.Observe(status, took)
 
 	level := slog.LevelInfo
-	switch failed := status >= 500 || c.err != nil; {
+	switch failed := status >= 500 && c.code != string(openapi.ProblemCodeModerationOff) || c.err != nil; {
 	case failed && c.op.probe:
 		level = slog.LevelWarn // a server that drains, or waits for its database
 	case failed:

@@ -192,7 +192,7 @@ func (e *endpoints) fail(w http.ResponseWriter, r *http.Request, err error) {
 		c.code = string(clientGone)
 		panic(http.ErrAbortHandler)
 	}
-	if p.status >= 500 {
+	if p.status >= 500 && !errors.Is(err, reports.ErrModerationOff) { // which is as it was set up
 		c.err = err
 	}
 	e.countFailure(c, p)

@@ -19,6 +19,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"mayfly/blobstore"
+	"mayfly/blobstore/apart"
 	"mayfly/blobstore/blobstoretest"
 	"mayfly/blobstore/bucket"
 	"mayfly/blobstore/minioblob"
@@ -71,8 +72,8 @@ func (v versioned) open(t *testing.T) closingStore {
 	return s
 }
 
-func (v versioned) seenBy(p *process, s closingStore) blobstore.Store {
-	return steppedBucket{stepped(p, s), p, s.(*bucket.Store)}
+func (v versioned) seenBy(p *process, s *apart.Store) blobstore.Store {
+	return steppedBucket{stepped(p, s), p, s}
 }
 
 func (v versioned) cutOff(ctx context.Context, key blobstore.Key) error {
@@ -103,8 +104,8 @@ func (v versioned) remains(ctx context.Context) (all []string, err error) {
 // steppedBucket has what a bucket can do besides, in steps too.
 type steppedBucket struct {
 	*blobstoretest.Faulty
-	p      *process
-	bucket *bucket.Store
+	p       *process
+	buckets *apart.Store
 }
 
 var (
@@ -113,7 +114,7 @@ var (
 )
 
 func (b steppedBucket) PresignPut(ctx context.Context, key blobstore.Key, size int64, sum blobstore.Digest, valid time.Duration) (put blobstore.PresignedPut, err error) {
-	err = b.p.step("blobs.PresignPut", func() error { put, err = b.bucket.PresignPut(ctx, key, size, sum, valid); return err })
+	err = b.p.step("blobs.PresignPut", func() error { put, err = b.buckets.PresignPut(ctx, key, size, sum, valid); return err })
 	return put, err
 }
 
@@ -121,7 +122,7 @@ func (b steppedBucket) Unfinished(ctx context.Context, key blobstore.Key) iter.S
 	return func(yield func(blobstore.Info, error) bool) {
 		var all []blobstore.Info
 		err := b.p.step("blobs.Unfinished", func() error {
-			for info, err := range b.bucket.Unfinished(ctx, key) {
+			for info, err := range b.buckets.Unfinished(ctx, key) {
 				if err != nil {
 					return err
 				}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"mayfly/blobstore"
+	"mayfly/reports"
 	"mayfly/tickets"
 )
 
@@ -31,12 +32,13 @@ func (l *life) after(err error) answer {
 	return told
 }
 
-// blob is what its sender knows.
+// blob is what its sender knows; or evidence, as moderators know it.
 type blob struct {
-	id     uuid.UUID
-	body   []byte
-	grant  tickets.Token
-	direct *tickets.Direct
+	id       uuid.UUID
+	body     []byte
+	evidence bool
+	grant    tickets.Token
+	direct   *tickets.Direct
 	// stored and unsent are what was told of the upload and of an unsend.
 	stored, unsent answer
 	tickets        []*ticket
@@ -177,6 +179,9 @@ func (l *life) reads(b *blob, t *ticket, d *tickets.Download) error {
 	// P2: at the first byte the spend is durable, whatever becomes of this process.
 	if row, _, err := l.db.FindTicket(l.Context(), t.token.ID(), t.token.Hash()); err != nil || row.State == tickets.TicketReady {
 		l.Errorf("a byte left while the ticket is %s (%v) (P2)", row.State, err)
+	}
+	if b.evidence && !l.audited(reports.ActOpened, t.token.ID()) {
+		l.Errorf("a byte of evidence left, and the audit log does not tell of it (P6)")
 	}
 	return l.step("the rest", func() error {
 		rest, err := io.ReadAll(io.LimitReader(d.Body, d.Length-1))

@@ -15,7 +15,7 @@ import (
 func TestBrakeDuringAPass(t *testing.T) {
 	t.Parallel()
 	l := newLife(t, combinations[0].site(t), false)
-	l.purge.Allowed = 3
+	l.purge.Allowed, l.purge.MaxBatches = 3, 0
 	l.storedFor(time.Hour)
 	l.clock.move(2 * time.Hour)
 	for range 6 {
@@ -29,7 +29,7 @@ func TestBrakeDuringAPass(t *testing.T) {
 		}
 	}
 	l.arm(nil)
-	r, err := l.purge.Run(l.ctx)
+	r, err := l.purge.Purge.Run(l.ctx)
 	if r.Erased > 1 {
 		t.Errorf("%+v, %v: a jump during a pass has purged what was not due when the brake was asked", r, err)
 	}

@@ -139,7 +139,7 @@ func TestBrake(t *testing.T) {
 				t.Fatalf("%+v, %v", r, err)
 			}
 			l.settle(l.process)
-			// Number 6: so few are what any day may bring. The brake lets them pass.
+			// Number 9: so few are what any day may bring. The brake lets them pass.
 			l.purge.Allowed = 4
 			l.clock.move(month)
 			if r, err := l.purge.Run(l.ctx); err != nil || r.Erased != 4 {

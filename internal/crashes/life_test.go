@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"mayfly/blobstore"
+	"mayfly/blobstore/apart"
 	"mayfly/expiry"
 	"mayfly/internal/sqlstore"
 	"mayfly/internal/world"
+	"mayfly/reports"
 	"mayfly/tickets"
 )
 
@@ -33,6 +35,8 @@ type life struct {
 	site       site
 	clock      *clock
 	known      []*blob
+	reported   []*report
+	log        log
 	server
 }
 
@@ -41,10 +45,11 @@ type server struct {
 	*process
 	*tickets.Service
 	ctx   context.Context // ends with the process, and with it what it still reads
-	purge *expiry.Purge
+	desk  *reports.Service
+	purge purge
 	sweep *expiry.Sweep
 	db    *sqlstore.Store // past the steps
-	bytes closingStore
+	bytes *apart.Store
 	end   func()
 }
 
@@ -58,23 +63,26 @@ func newLife(t *testing.T, s site, direct bool) *life {
 // again begins a new life at the same site, which the one before has left empty, and at
 // the server that it has left: to start one takes longer than all else.
 func (l *life) again(t *testing.T) {
-	l.T, l.known, l.clock.now = t, nil, newClock().now
+	l.T, l.known, l.reported, l.clock.now = t, nil, nil, newClock().now
+	l.log.begin()
 }
 
 // start starts a server on a site.
 func start(t *testing.T, at site, c *clock, direct bool) server {
 	t.Helper()
-	s := server{process: new(process), db: at.openRows(t), bytes: at.bytes.open(t)}
+	s := server{process: new(process), db: at.openRows(t), bytes: at.openBytes(t)}
 	s.cutOff = func(key blobstore.Key) {
-		if err := at.bytes.cutOff(t.Context(), key); err != nil {
+		if err := at.placeOf(key).cutOff(t.Context(), key); err != nil {
 			t.Error(err)
 		}
 	}
 	rows, blobs := rows{s.process, s.db}, at.bytes.seenBy(s.process, s.bytes)
 	s.Service = &tickets.Service{Store: rows, Blobs: blobs, Policies: policies, Direct: direct, Now: c.Now}
-	// One entry at a time: the entries of a batch are verified side by side, and the
-	// number of a step would be chance.
-	s.purge = &expiry.Purge{Queue: rows, Blobs: blobs, Now: c.Now, Receipts: signer(), Batch: 1}
+	s.desk = &reports.Service{Store: rows, Blobs: blobs, Recipients: recipients, Terms: evidenceTerms, Now: c.Now}
+	// One entry at a time, and one in each pass: entries of a batch are verified side by side,
+	// and tombstones are written while the next batch is claimed, so that the number of a
+	// step would be chance.
+	s.purge = purge{&expiry.Purge{Queue: rows, Blobs: blobs, Now: c.Now, Receipts: signer(), Batch: 1, MaxBatches: 1}}
 	s.sweep = &expiry.Sweep{Queue: rows, Blobs: blobs, Now: c.Now, MinAge: 2 * day}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	s.ctx, s.end = ctx, func() {
@@ -85,6 +93,21 @@ func start(t *testing.T, at site, c *clock, direct bool) server {
 		}
 	}
 	return s
+}
+
+// purge makes passes as long as there is more.
+type purge struct{ *expiry.Purge }
+
+func (p purge) Run(ctx context.Context) (all expiry.PurgeResult, err error) {
+	for {
+		r, err := p.Purge.Run(ctx)
+		all.Erased += r.Erased
+		all.Failed += r.Failed
+		all.Unsigned += r.Unsigned
+		if err != nil || !r.More {
+			return all, err
+		}
+	}
 }
 
 // restart starts the next server, and ends the one before: as the database and the
@@ -101,9 +124,11 @@ func (l *life) restart() (steps []string, met int) {
 // check holds all promises against what there is, past the server.
 func (l *life) check() {
 	l.Helper()
-	if err := world.Check(l.Context(), l.db, l.bytes); err != nil {
+	err := errors.Join(world.Check(l.Context(), l.db, l.bytes), world.CheckPins(l.Context(), l.db, l.bytes, tenant, l.clock.Now()))
+	if err != nil {
 		l.Error(err)
 	}
+	l.audit()
 }
 
 // finish lets everything become due, purges once and sweeps once. After that nothing
@@ -120,6 +145,7 @@ func (l *life) finish() {
 	if err := l.empty(); err != nil {
 		l.Error(err)
 	}
+	l.forgotten()
 }
 
 // empty says what is left: bytes, as the store and as whoever looks past it sees them,
@@ -127,7 +153,7 @@ func (l *life) finish() {
 func (l *life) empty() error {
 	ctx := l.Context()
 	errs := []error{world.Empty(ctx, l.bytes)}
-	remains, err := l.site.bytes.remains(ctx)
+	remains, err := l.site.remains(ctx)
 	errs = append(errs, err)
 	for _, what := range remains {
 		errs = append(errs, fmt.Errorf("%s remains (P5)", what))

@@ -10,6 +10,9 @@ type scenario struct {
 	name string
 	// bucket: only where clients can bring bytes to the place themselves.
 	bucket bool
+	// single: one thing goes wrong in a run. The ways that lead on from there are those of
+	// another scenario.
+	single bool
 	// before brings a life to where the steps begin. Nothing goes wrong in it.
 	before func(l *life)
 	// run is what is stopped, at each of its steps.
@@ -23,7 +26,7 @@ type scenario struct {
 func TestMatrix(t *testing.T) {
 	for _, c := range combinations {
 		t.Run(c.name, func(t *testing.T) {
-			for _, s := range scenarios {
+			for _, s := range slices.Concat(scenarios, reportScenarios) {
 				if s.bucket && !c.direct {
 					continue
 				}
@@ -58,7 +61,7 @@ func (m *matrix) run() {
 		for _, mode := range modesOf(name) {
 			first := stop{i + 1, name, mode}
 			steps := m.stopped(plan{first})
-			if !mode.goesOn() || len(steps) <= i {
+			if m.single || !mode.goesOn() || len(steps) <= i {
 				continue
 			}
 			begin, end := detour(plain[i+1:], steps[i+1:])

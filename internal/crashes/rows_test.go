@@ -9,6 +9,7 @@ import (
 	"mayfly/blobstore"
 	"mayfly/expiry"
 	"mayfly/internal/sqlstore"
+	"mayfly/reports"
 	"mayfly/tickets"
 )
 
@@ -22,6 +23,7 @@ type rows struct {
 var (
 	_ tickets.Store = rows{}
 	_ expiry.Queue  = rows{}
+	_ reports.Store = rows{}
 )
 
 func (r rows) Begin(ctx context.Context, b tickets.Blob, ts []tickets.Ticket, grant tickets.Hash) error {

@@ -20,6 +20,7 @@ func (l *life) settle(before *process) {
 			l.settleTicket(before, b, t)
 		}
 	}
+	l.settleReports()
 }
 
 // must fails the test if the call of a client failed that had to succeed.

@@ -14,15 +14,40 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"mayfly/blobstore"
+	"mayfly/blobstore/apart"
 	"mayfly/blobstore/blobstoretest"
 	"mayfly/blobstore/fsblob"
 	"mayfly/internal/sqlstore"
 )
 
-// site is what outlives a process.
+// site is what outlives a process. Evidence is kept apart, as mayfly serve does.
 type site struct {
-	database string // URL
-	bytes    place
+	database        string // URL
+	bytes, evidence place
+}
+
+// placeOf is where the bytes of key are put.
+func (s site) placeOf(key blobstore.Key) place {
+	if key.IsEvidence() {
+		return s.evidence
+	}
+	return s.bytes
+}
+
+// openBytes opens both places as one store.
+func (s site) openBytes(t *testing.T) *apart.Store {
+	t.Helper()
+	return &apart.Store{Media: s.bytes.open(t), Evidence: s.evidence.open(t)}
+}
+
+// remains are all traces of bytes in both places.
+func (s site) remains(ctx context.Context) ([]string, error) {
+	media, err := s.bytes.remains(ctx)
+	if err != nil {
+		return nil, err
+	}
+	evidence, err := s.evidence.remains(ctx)
+	return append(media, evidence...), err
 }
 
 // closingStore is a blobstore.Store that holds something open.
@@ -34,8 +59,8 @@ type closingStore interface {
 // place is where bytes are kept, also as one sees it past the store.
 type place interface {
 	open(t *testing.T) closingStore
-	// seenBy is the store with steps, and with all that it can do besides.
-	seenBy(p *process, s closingStore) blobstore.Store
+	// seenBy is a store that is there with steps, and with all that it can do besides.
+	seenBy(p *process, s *apart.Store) blobstore.Store
 	// cutOff leaves what a process leaves that dies while it puts the bytes of key.
 	cutOff(ctx context.Context, key blobstore.Key) error
 	// remains are all traces of bytes.
@@ -58,7 +83,7 @@ var combinations = []combination{
 
 func (c combination) site(t *testing.T) site {
 	t.Helper()
-	s := site{c.database(t), c.bytes(t)}
+	s := site{c.database(t), c.bytes(t), c.bytes(t)}
 	db, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: s.database, Migrate: true})
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +151,7 @@ func (f folder) open(t *testing.T) closingStore {
 	return s
 }
 
-func (f folder) seenBy(p *process, s closingStore) blobstore.Store { return stepped(p, s) }
+func (f folder) seenBy(p *process, s *apart.Store) blobstore.Store { return stepped(p, s) }
 
 // stepped makes steps of all calls that every store has.
 func stepped(p *process, s blobstore.Store) *blobstoretest.Faulty {

@@ -27,8 +27,19 @@ func (m mode) String() string {
 	return [...]string{"passes", "died before", "failed", "lost", "died after", "died within"}[m]
 }
 
+// reads are the steps that change nothing. That one was made, and nobody learned of it, is
+// what it is if it was not made.
+var reads = map[string]bool{
+	"blobs.Open": true, "blobs.All": true, "blobs.Unfinished": true, "FindGrant": true, "FindTicket": true, "Blob": true,
+	"Stopped": true, "Share": true, "Preview": true, "Backlog": true, "Owned": true, "Stored": true,
+	"Reported": true, "Report": true, "HandledReport": true, "Reports": true, "Audit": true, "ReportBacklog": true,
+}
+
 // modesOf are the ways in which a step can go wrong.
 func modesOf(step string) []mode {
+	if reads[step] {
+		return []mode{diedBefore, failed}
+	}
 	modes := []mode{diedBefore, failed, lost, diedAfter}
 	if step == "blobs.Put" || step == "blobs.Copy" {
 		modes = append(modes, diedWithin)
@@ -70,6 +81,8 @@ type process struct {
 	cutOff func(key blobstore.Key)
 	// before is called before each step since it was armed, if it is not nil.
 	before func(number int)
+	// duringCopy is called once, when a copy is about to be made, if it is not nil.
+	duringCopy func()
 
 	mu    sync.Mutex
 	armed bool
@@ -149,6 +162,10 @@ func (p *process) step(name string, call func() error) error {
 // rule makes steps of the calls of a blobstoretest.Faulty. Of a Delete each key is
 // one, so that a process also dies between two of them.
 func (p *process) rule(c blobstoretest.Call) blobstoretest.Mode {
+	if meanwhile := p.duringCopy; meanwhile != nil && c.Method == blobstoretest.Copy {
+		p.duringCopy = nil
+		meanwhile()
+	}
 	switch p.next("blobs." + string(c.Method)) {
 	case passes:
 		return blobstoretest.Pass

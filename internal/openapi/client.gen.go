@@ -383,7 +383,7 @@ type ClientInterface interface {
 	// DecideReportWithBody Decide a report that you have claimed
 	//
 	// The outcome sets how long the evidence is kept: `dismissed` a few days, `upheld` for the time of an appeal, and
-	// `escalated` puts it on a legal hold of 365 days.
+	// `escalated` puts it on a legal hold of 400 days.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -393,7 +393,7 @@ type ClientInterface interface {
 	// DecideReport Decide a report that you have claimed
 	//
 	// The outcome sets how long the evidence is kept: `dismissed` a few days, `upheld` for the time of an appeal, and
-	// `escalated` puts it on a legal hold of 365 days.
+	// `escalated` puts it on a legal hold of 400 days.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1069,7 +1069,7 @@ func (c *Client) ClaimReport(ctx context.Context, id ReportID, reqEditors ...Req
 // DecideReportWithBody Decide a report that you have claimed
 //
 // The outcome sets how long the evidence is kept: `dismissed` a few days, `upheld` for the time of an appeal, and
-// `escalated` puts it on a legal hold of 365 days.
+// `escalated` puts it on a legal hold of 400 days.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1089,7 +1089,7 @@ func (c *Client) DecideReportWithBody(ctx context.Context, id ReportID, contentT
 // DecideReport Decide a report that you have claimed
 //
 // The outcome sets how long the evidence is kept: `dismissed` a few days, `upheld` for the time of an appeal, and
-// `escalated` puts it on a legal hold of 365 days.
+// `escalated` puts it on a legal hold of 400 days.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3312,7 +3312,7 @@ type ClientWithResponsesInterface interface {
 	// DecideReportWithBodyWithResponse Decide a report that you have claimed
 	//
 	// The outcome sets how long the evidence is kept: `dismissed` a few days, `upheld` for the time of an appeal, and
-	// `escalated` puts it on a legal hold of 365 days.
+	// `escalated` puts it on a legal hold of 400 days.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3322,7 +3322,7 @@ type ClientWithResponsesInterface interface {
 	// DecideReportWithResponse Decide a report that you have claimed
 	//
 	// The outcome sets how long the evidence is kept: `dismissed` a few days, `upheld` for the time of an appeal, and
-	// `escalated` puts it on a legal hold of 365 days.
+	// `escalated` puts it on a legal hold of 400 days.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7910,7 +7910,7 @@ func (c *ClientWithResponses) ClaimReportWithResponse(ctx context.Context, id Re
 // DecideReportWithBodyWithResponse Decide a report that you have claimed
 //
 // The outcome sets how long the evidence is kept: `dismissed` a few days, `upheld` for the time of an appeal, and
-// `escalated` puts it on a legal hold of 365 days.
+// `escalated` puts it on a legal hold of 400 days.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7926,7 +7926,7 @@ func (c *ClientWithResponses) DecideReportWithBodyWithResponse(ctx context.Conte
 // DecideReportWithResponse Decide a report that you have claimed
 //
 // The outcome sets how long the evidence is kept: `dismissed` a few days, `upheld` for the time of an appeal, and
-// `escalated` puts it on a legal hold of 365 days.
+// `escalated` puts it on a legal hold of 400 days.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -630,7 +630,7 @@ type CreatedReport struct {
 
 	// State `copying`: the evidence is being copied. `awaiting_media`: the bytes were erased, the reporter may bring them.
 	// `open`: waits for a moderator. `claimed`: a moderator is at it. `dismissed`, `upheld`, `escalated`: decided.
-	// `withdrawn`: the reporter took the consent back. `lapsed`: no bytes ever came.
+	// `withdrawn`: the reporter took the consent back. `lapsed`: no bytes ever came, or nobody decided in time.
 	State ReportState `json:"state"`
 
 	// Token The report handle. Only its SHA-256 is kept.
@@ -1100,7 +1100,7 @@ type Report struct {
 
 	// State `copying`: the evidence is being copied. `awaiting_media`: the bytes were erased, the reporter may bring them.
 	// `open`: waits for a moderator. `claimed`: a moderator is at it. `dismissed`, `upheld`, `escalated`: decided.
-	// `withdrawn`: the reporter took the consent back. `lapsed`: no bytes ever came.
+	// `withdrawn`: the reporter took the consent back. `lapsed`: no bytes ever came, or nobody decided in time.
 	State ReportState `json:"state"`
 
 	// UploadedAt When the sender's bytes were stored.
@@ -1115,7 +1115,7 @@ type ReportReason = string
 
 // ReportState `copying`: the evidence is being copied. `awaiting_media`: the bytes were erased, the reporter may bring them.
 // `open`: waits for a moderator. `claimed`: a moderator is at it. `dismissed`, `upheld`, `escalated`: decided.
-// `withdrawn`: the reporter took the consent back. `lapsed`: no bytes ever came.
+// `withdrawn`: the reporter took the consent back. `lapsed`: no bytes ever came, or nobody decided in time.
 type ReportState string
 
 // Reports defines model for Reports.

@@ -68,9 +68,10 @@ func (s *Store) spendEvidence(ctx context.Context, sp tickets.Spend) (won bool, 
 	return won && err == nil, err
 }
 
-// eraseReport takes the texts and the sealed key away with the bytes.
+// eraseReport takes the texts and the sealed key away with the bytes. What was not decided
+// by then waits for nobody any more.
 const eraseReport = `UPDATE reports SET comment = '', sealed_key = '', erased_at = $2, claimed_by = NULL, claimed_until = NULL,
-	state = CASE WHEN state IN ('copying', 'awaiting_media') THEN 'lapsed' ELSE state END
+	state = CASE WHEN state IN ('copying', 'awaiting_media', 'open') THEN 'lapsed' ELSE state END
 	WHERE id = $1 AND erased_at IS NULL AND EXISTS (SELECT 1 FROM blobs b WHERE b.id = $1 AND COALESCE(b.state, '') = 'erased')
 	RETURNING tenant, blob_id`
 

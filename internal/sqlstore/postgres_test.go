@@ -34,8 +34,19 @@ func TestPostgresWithoutSkipLocked(t *testing.T) {
 func openPostgres(t *testing.T) storetest.Database { return postgresAt(t, newSchema(t, testServer(t))) }
 
 func postgresAt(t *testing.T, u *url.URL) storetest.Database {
+	st := openURL(t, u)
+	// The server's own upkeep would find a table empty at one moment, and have the planner
+	// scan it from then on: what checkPostgresPlans looks for would hang on chance.
+	must(t, st, func(c *conn) error {
+		_, err := c.exec(`DO $$ DECLARE t TEXT; BEGIN
+			FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema() LOOP
+				EXECUTE format('ALTER TABLE %I SET (autovacuum_enabled = off)', t);
+			END LOOP;
+		END $$`)
+		return err
+	})
 	return storetest.Database{
-		Store: openURL(t, u),
+		Store: st,
 		Again: func(t *testing.T) storetest.Store { return openURL(t, u) },
 	}
 }

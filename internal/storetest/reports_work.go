@@ -16,6 +16,98 @@ import (
 	"mayfly/tickets"
 )
 
+// pinTime is for how long a filing pins.
+const pinTime = 7 * day
+
+func evidenceTerms() reports.Terms {
+	return reports.Terms{
+		Policy: "evidence", Keep: 30 * day, ResumeWindow: 15 * time.Minute,
+		UploadTTL: day, TombstoneTTL: 90 * day, MaxSize: 2 << 30,
+	}
+}
+
+// filingOf is a report of the ticket's blob.
+func filingOf(ticket tickets.Ticket, now time.Time) reports.Filing {
+	id := newID()
+	return reports.Filing{
+		Report: id, Ticket: ticket.ID, TicketHash: ticket.Hash, Handle: handleOf(id), Body: newHash(),
+		Reason: "threat", Comment: "ünwanted", SealedKey: "age-encryption.org/v1 and so on",
+		Consent: reports.Consent{
+			Statement: "mayfly-1", Locale: "en", SHA256: blobstore.Digest(newHash()), At: now,
+			Shared: []string{reports.SharedMedia, reports.SharedKey, reports.SharedComment},
+		},
+		Terms: evidenceTerms(), Now: now, PinUntil: now.Add(pinTime),
+	}
+}
+
+// filed is what becomes of a filing whose blob is there.
+func filed(b tickets.Blob, f reports.Filing) reports.Report {
+	return reports.Report{
+		ID: f.Report, Tenant: b.Tenant, State: reports.StateCopying,
+		Reported: reports.Reported{
+			Blob: b.ID, SHA256: *b.SHA256, Size: b.Size, KeyCommitment: b.KeyCommitment, Context: b.Context,
+			Stamp: b.Stamp, UploadedAt: b.StoredAt,
+		},
+		Reason: f.Reason, Comment: f.Comment, Consent: f.Consent, SealedKey: f.SealedKey, FiledAt: f.Now,
+		MediaUntil: f.PinUntil.Add(f.Terms.UploadTTL), Evidence: reports.EvidenceNone,
+	}
+}
+
+// fileAs files, and has the report in the state that is wanted.
+func fileAs(t *testing.T, st Store, f reports.Filing, want reports.State) reports.Report {
+	t.Helper()
+	r, replayed, err := st.File(t.Context(), f)
+	check(t, err)
+	if replayed || r.ID != f.Report || r.State != want {
+		t.Fatalf("report %s is %s, replayed: %v; want %s, %s", r.ID, r.State, replayed, f.Report, want)
+	}
+	return r
+}
+
+// file reports the ticket's blob, whose bytes are there.
+func file(t *testing.T, st Store, ticket tickets.Ticket, now time.Time) reports.Report {
+	t.Helper()
+	return fileAs(t, st, filingOf(ticket, now), reports.StateCopying)
+}
+
+// copied makes the evidence of a report.
+func copied(t *testing.T, st Store, r reports.Report, now time.Time) blobstore.Key {
+	t.Helper()
+	key := blobstore.NewEvidenceKey(r.ID)
+	check(t, st.BeginEvidence(t.Context(), r.ID, key, now))
+	check(t, st.StoreEvidence(t.Context(), storedEvidence(r, key, now)))
+	return key
+}
+
+func storedEvidence(r reports.Report, key blobstore.Key, now time.Time) reports.StoredEvidence {
+	return reports.StoredEvidence{Report: r.ID, Key: key, SHA256: r.SHA256, Now: now, Act: reports.ActCopied}
+}
+
+// opened is a report of a fresh blob that waits for a moderator.
+func opened(t *testing.T, st Store, now time.Time) (reports.Report, blobstore.Key) {
+	t.Helper()
+	r := file(t, st, stored(t, st, viewOnce(), 1, now).tickets[0], now)
+	key := copied(t, st, r, now)
+	return report(t, st, r), key
+}
+
+// alone is opened, with nothing else in the database that could come to be due.
+func alone(t *testing.T, st Store) reports.Report {
+	t.Helper()
+	r, _ := opened(t, st, start)
+	check(t, st.Unsend(t.Context(), tenant, r.Blob, start))
+	check(t, st.Erase(t.Context(), claimAll(t, st, start), start))
+	return r
+}
+
+// report is the report as it is now.
+func report(t *testing.T, st Store, r reports.Report) reports.Report {
+	t.Helper()
+	r, err := st.Report(t.Context(), r.Tenant, r.ID)
+	check(t, err)
+	return r
+}
+
 // service is what moderators work with, over the store, at that time.
 func service(st reports.Store, now time.Time) *reports.Service {
 	return &reports.Service{

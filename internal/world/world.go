@@ -9,11 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/google/uuid"
 
 	"mayfly/blobstore"
 	"mayfly/expiry"
+	"mayfly/reports"
+	"mayfly/tickets"
 )
 
 // Rows is what the check reads of the metadata store.
@@ -107,4 +110,56 @@ func checkBytes(ctx context.Context, rows Rows, blobs blobstore.Store) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Reports is what CheckPins reads of the metadata store.
+type Reports interface {
+	Reports(ctx context.Context, tenant string, q reports.Query) ([]reports.Report, error)
+	Blob(ctx context.Context, tenant string, id uuid.UUID, limit int) (tickets.Blob, []tickets.Ticket, error)
+}
+
+// pinTime is how long a report keeps the bytes that it is about from the purge.
+const pinTime = 7 * 24 * time.Hour
+
+// CheckPins says which bytes are not there that are pinned at now (design §11): of a
+// tenant's reports
+//
+//   - one that is copying has the bytes that it is about, with their size and SHA-256, for
+//     as long as its pin lasts, whatever became of the blob,
+//   - one on hold has its evidence.
+func CheckPins(ctx context.Context, rows Reports, blobs blobstore.Store, tenant string, now time.Time) error {
+	var errs []error
+	q := reports.Query{Limit: page, Now: now}
+	for {
+		rs, err := rows.Reports(ctx, tenant, q)
+		if err != nil {
+			return err
+		}
+		for _, r := range rs {
+			q.After = r.ID
+			if err := checkPin(ctx, r, rows, blobs, now); err != nil {
+				errs = append(errs, fmt.Errorf("report %s: %w", r.ID, err))
+			}
+		}
+		if len(rs) < page {
+			return errors.Join(errs...)
+		}
+	}
+}
+
+func checkPin(ctx context.Context, r reports.Report, rows Reports, blobs blobstore.Store, now time.Time) error {
+	if r.HoldAt(now) != nil && r.Evidence != reports.EvidenceStored {
+		return fmt.Errorf("it is on hold, and its evidence is %s", r.Evidence) // of what is stored, Check tells
+	}
+	if r.State != reports.StateCopying || !now.Before(r.FiledAt.Add(pinTime)) {
+		return nil
+	}
+	b, _, err := rows.Blob(ctx, r.Tenant, r.Blob, 1)
+	if err == nil {
+		err = checkRow(ctx, expiry.StoredBlob{ID: r.Blob, Key: b.Key, Size: r.Size, SHA256: r.SHA256}, blobs)
+	}
+	if err != nil {
+		return fmt.Errorf("pinned blob %s, which is %q: %w", r.Blob, b.State, err)
+	}
+	return nil
 }
