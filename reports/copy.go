@@ -52,24 +52,23 @@ const maxFailures = 10
 // Run copies what is reported until ctx ends: at once what is filed here, and within a
 // minute what a server that died has left. tell, if not nil, is given what each pass did.
 func (s *Service) Run(ctx context.Context, tell func(Copied, error)) {
+	ticks := time.NewTicker(copyEvery)
+	defer ticks.Stop()
 	for {
 		r, err := s.CopyDue(ctx)
 		if tell != nil && ctx.Err() == nil {
 			tell(r, err)
 		}
-		next := copyEvery
+		var retry <-chan time.Time
 		if r.Failed > 0 {
-			next = firstCopyRetry
+			retry = time.After(firstCopyRetry)
 		}
-		again := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
-		case <-s.wake.signal():
-		case <-again.C:
-		}
-		again.Stop()
-		if ctx.Err() != nil {
 			return
+		case <-s.wake.signal():
+		case <-ticks.C:
+		case <-retry:
 		}
 	}
 }

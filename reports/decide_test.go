@@ -123,7 +123,7 @@ func TestRules(t *testing.T) {
 		"reopened":             "claim same/ok, release not claimed/not claimed, decide not claimed/not claimed, reopen not decided/not decided, pull not claimed/not claimed",
 		"reopened and claimed": "claim claimed/ok, release claimed/ok, decide claimed/ok, reopen not decided/not decided, pull claimed/ok",
 		"withdrawn":            "claim not open/not open, release not claimed/not claimed, decide not open/not open, reopen not decided/not decided, pull withdrawn/withdrawn",
-		"erased":               "claim ok/ok, release not claimed/not claimed, decide not claimed/not claimed, reopen not decided/not decided, pull erased/erased",
+		"erased":               "claim not open/not open, release not claimed/not claimed, decide not open/not open, reopen not decided/not decided, pull erased/erased",
 		"dismissed and erased": "claim not open/not open, release not claimed/not claimed, decide not open/not open, reopen same/erased, pull erased/erased",
 		"lapsed":               "claim not open/not open, release not claimed/not claimed, decide not open/not open, reopen not decided/not decided, pull erased/erased",
 	}

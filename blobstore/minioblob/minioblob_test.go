@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/minio/minio-go/v7"
@@ -160,9 +161,16 @@ func TestExamine(t *testing.T) {
 	missing.Bucket += "-missing"
 	wants(verdict(open(t, missing, keys), "bucket"), "create=true")
 	missing.Create = true
-	if err := open(t, missing, keys).Check(ctx); err != nil {
-		t.Error(err)
+	// Replicas start at once, and so do the two stores in one bucket.
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if err := open(t, missing, keys).Check(ctx); err != nil {
+				t.Error(err)
+			}
+		})
 	}
+	all.Wait()
 	wrong := keys
 	wrong.SecretKey = "not the secret of it"
 	err = open(t, cfg, wrong).Check(ctx)

@@ -143,6 +143,9 @@ func newClient(cfg Config, keys Credentials) (*client, error) {
 	}, nil
 }
 
+// bucketIsOurs is the answer to who makes a bucket that he has already.
+const bucketIsOurs = "BucketAlreadyOwnedByYou"
+
 // exists asks for the bucket, and makes it if that was wanted.
 func (c *client) exists(ctx context.Context) error {
 	ok, err := c.core.BucketExists(ctx, c.bucket)
@@ -152,7 +155,11 @@ func (c *client) exists(ctx context.Context) error {
 	case !ok && !c.create:
 		return fmt.Errorf("there is no bucket %q: make it, or let Mayfly make it with create=true in the URL", c.bucket)
 	case !ok:
-		return failure(c.core.MakeBucket(ctx, c.bucket, minio.MakeBucketOptions{Region: c.region}))
+		err := c.core.MakeBucket(ctx, c.bucket, minio.MakeBucketOptions{Region: c.region})
+		if minio.ToErrorResponse(err).Code == bucketIsOurs {
+			return nil // another replica, or the other store in it, was faster
+		}
+		return failure(err)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ import (
 const (
 	// dataDir is where the embedded default keeps what it keeps.
 	dataDir = "mayfly-data"
-	// identityName is of a moderator's identity in it; moderatorsName of all their recipients.
+	// identityName is of a moderator's identity. Not in dataDir: no server should have it (P6).
 	identityName = "moderator.identity"
 )
 
@@ -26,7 +26,7 @@ const (
 type identities []age.Identity
 
 type moderateKeygenCmd struct {
-	Output      string `short:"o" placeholder:"FILE" help:"Where to: a new file, mode 0600. Default: mayfly-data/moderator.identity, if that folder is here."`
+	Output      string `short:"o" placeholder:"FILE" help:"Where to: a new file, mode 0600. Default: moderator.identity, if that folder is here."`
 	Recipients  string `placeholder:"FILE" help:"Add the recipient to this file, which mayfly serve --moderators reads. Default: without -o mayfly-data/moderators.txt, with -o none."`
 	PostQuantum bool   `help:"Make a key that is safe from quantum computers too. All moderators need keys of one kind."`
 }
@@ -96,7 +96,7 @@ func (c *moderateKeygenCmd) paths() (identity, recipients string, err error) {
 	if recipients == "" {
 		recipients = filepath.Join(dataDir, moderatorsName)
 	}
-	return filepath.Join(dataDir, identityName), recipients, nil
+	return identityName, recipients, nil
 }
 
 // addition is what is to be appended to a file of recipients, if the server takes what

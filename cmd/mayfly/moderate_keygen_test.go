@@ -54,7 +54,7 @@ func TestKeygen(t *testing.T) {
 	if content, err := os.ReadFile(list); err != nil || string(content) != before+"\n"+printed+"\n" {
 		t.Errorf("%q, %v", content, err)
 	}
-	path := filepath.Join("mayfly-data", "moderator.identity")
+	path := "moderator.identity"
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)

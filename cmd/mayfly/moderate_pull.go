@@ -22,7 +22,7 @@ type moderatePullCmd struct {
 	moderatorFlags `embed:""`
 	ID             string `arg:"" name:"id" help:"The report's id; one that is not decided you have to have claimed."`
 	Output         string `short:"o" placeholder:"FILE" help:"Where to: a new file, or a folder. If not set a file here, named as the sender named it."`
-	Identity       string `placeholder:"FILE" help:"Your identity file; more than one key may be in it. Default: mayfly-data/moderator.identity."`
+	Identity       string `placeholder:"FILE" help:"Your identity file; more than one key may be in it. Default: moderator.identity."`
 	JSON           bool   `name:"json" help:"As JSON."`
 }
 
@@ -61,7 +61,7 @@ func (c *moderatePullCmd) Run(ctx context.Context, t terminal) error {
 func (c *moderatePullCmd) identities(ctx context.Context, t terminal) (identities, error) {
 	path := c.Identity
 	if path == "" {
-		path = filepath.Join(dataDir, identityName)
+		path = identityName
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return nil, usageError{fmt.Errorf("there is no %s here: give --identity with the file that mayfly moderate keygen made", path)}
 		}

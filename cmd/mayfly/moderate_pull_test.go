@@ -432,7 +432,7 @@ func TestPullUsage(t *testing.T) {
 		"standard output":       {moderatePullCmd{ID: id, Output: "-", moderatorFlags: local}, "evidence goes to a file", true},
 		"no key":                {moderatePullCmd{ID: id, moderatorFlags: moderatorFlags{Server: "http://127.0.0.1:1"}}, "mayfly key create --role moderator", true},
 		"in the clear":          {moderatePullCmd{ID: id, moderatorFlags: moderatorFlags{Server: "http://192.0.2.1"}}, "--insecure", true},
-		"no identity":           {moderatePullCmd{ID: id, moderatorFlags: local}, "mayfly-data/moderator.identity here: give --identity", true},
+		"no identity":           {moderatePullCmd{ID: id, moderatorFlags: local}, "moderator.identity here: give --identity", true},
 		"a file that is absent": {moderatePullCmd{ID: id, Identity: "absent", moderatorFlags: local}, "no such file", false},
 		"a file that is none":   {moderatePullCmd{ID: id, Identity: os.DevNull, moderatorFlags: local}, "not a moderator's identity file", false},
 	} {
