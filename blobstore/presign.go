@@ -31,15 +31,23 @@ type PresignedPut struct {
 
 // SecretURL is a URL that is good for something by itself. It prints, logs and
 // marshals without saying what it is; only Reveal gives it away (P8).
-type SecretURL struct{ text string }
+//
+// The text is behind a pointer: of a field that is not exported package fmt asks no method,
+// and would print what it holds; of a pointer there it prints the address.
+type SecretURL struct{ text *string }
 
 // NewSecretURL hides a URL.
-func NewSecretURL(text string) SecretURL { return SecretURL{text} }
+func NewSecretURL(text string) SecretURL { return SecretURL{&text} }
 
 const redactedURL = "[redacted URL]"
 
 // Reveal is the URL in the clear, for the one answer that hands it out.
-func (u SecretURL) Reveal() string { return u.text }
+func (u SecretURL) Reveal() string {
+	if u.text == nil {
+		return ""
+	}
+	return *u.text
+}
 
 // String is the redacted form.
 func (u SecretURL) String() string { return redactedURL }

@@ -60,7 +60,11 @@ func (s *Service) PutHold(ctx context.Context, m Moderator, id uuid.UUID, n NewH
 		case old != nil && (n.Until.Before(old.Until) || old.Class == HoldLegal && n.Class != HoldLegal):
 			return Change{}, ErrOnHold
 		}
-		hold := Hold{Class: n.Class, Reason: n.Reason, By: m.Key, Since: now, Until: n.Until.UTC().Truncate(time.Microsecond)}
+		until := n.Until.UTC().Truncate(time.Microsecond)
+		if old != nil && old.Class == n.Class && old.Reason == n.Reason && old.By == m.Key && old.Until.Equal(until) {
+			return Change{Report: r}, nil // said twice: the answer was lost
+		}
+		hold := Hold{Class: n.Class, Reason: n.Reason, By: m.Key, Since: now, Until: until}
 		r.Hold = &hold
 		return Change{Report: r, Acts: []Record{hold.record()}}, nil
 	})

@@ -40,9 +40,11 @@ const (
 // Token is a bearer secret. It prints, logs and marshals as its kind alone; only
 // Reveal gives the secret away (P8). The zero Token is no token.
 type Token struct {
-	kind   Kind
-	id     uuid.UUID
-	secret [32]byte
+	kind Kind
+	id   uuid.UUID
+	// secret is behind a pointer: of a Token in a field that is not exported package fmt asks
+	// no method, and would print what it holds; of a pointer there it prints the address.
+	secret *[32]byte
 }
 
 // Hash is the SHA-256 of a token or claim key: what is stored of it.
@@ -50,7 +52,7 @@ type Hash [sha256.Size]byte
 
 // NewToken makes a token with a fresh 256-bit secret for the row with this id.
 func NewToken(kind Kind, id uuid.UUID) Token {
-	t := Token{kind: kind, id: id}
+	t := Token{kind: kind, id: id, secret: new([32]byte)}
 	rand.Read(t.secret[:]) // never fails: crypto/rand ends the program instead
 	return t
 }
@@ -73,7 +75,7 @@ func ParseToken(kind Kind, s string) (Token, error) {
 	if !ok {
 		return Token{}, fmt.Errorf("%w: its checksum is wrong", ErrToken)
 	}
-	t := Token{kind: kind}
+	t := Token{kind: kind, secret: new([32]byte)}
 	copy(t.id[:], raw[:16])
 	copy(t.secret[:], raw[16:48])
 	if binary.BigEndian.Uint32(raw[48:]) != t.checksum() {
@@ -85,7 +87,7 @@ func ParseToken(kind Kind, s string) (Token, error) {
 func (t Token) checksum() uint32 {
 	sum := crc32.ChecksumIEEE([]byte(t.kind))
 	sum = crc32.Update(sum, crc32.IEEETable, t.id[:])
-	return crc32.Update(sum, crc32.IEEETable, t.secret[:])
+	return crc32.Update(sum, crc32.IEEETable, t.secretBytes())
 }
 
 // ID is the row that the token is for. It is no secret.
@@ -94,11 +96,11 @@ func (t Token) ID() uuid.UUID { return t.id }
 // Derive makes a token for the row with this id out of this one's secret and a salt:
 // whoever has both can make it again, and it tells nothing of this one.
 func (t Token) Derive(kind Kind, id uuid.UUID, salt []byte) Token {
-	mac := hmac.New(sha256.New, t.secret[:])
+	mac := hmac.New(sha256.New, t.secretBytes())
 	mac.Write([]byte(kind))
 	mac.Write(id[:])
 	mac.Write(salt)
-	return Token{kind: kind, id: id, secret: [32]byte(mac.Sum(nil))}
+	return Token{kind: kind, id: id, secret: (*[32]byte)(mac.Sum(nil))}
 }
 
 // Hash is what is stored of the token.
@@ -106,17 +108,25 @@ func (t Token) Hash() Hash {
 	raw := make([]byte, 0, 64)
 	raw = append(raw, t.kind...)
 	raw = append(raw, t.id[:]...)
-	return sha256.Sum256(append(raw, t.secret[:]...))
+	return sha256.Sum256(append(raw, t.secretBytes()...))
 }
 
 // Reveal is the token in the clear, for the one answer that hands it out.
 func (t Token) Reveal() string {
 	var raw [tokenBytes]byte
 	copy(raw[:16], t.id[:])
-	copy(raw[16:48], t.secret[:])
+	copy(raw[16:48], t.secretBytes())
 	binary.BigEndian.PutUint32(raw[48:], t.checksum())
 	digits := new(big.Int).SetBytes(raw[:]).Text(62)
 	return string(t.kind) + strings.Repeat("0", tokenDigits-len(digits)) + digits
+}
+
+// secretBytes are zeros for the zero Token.
+func (t Token) secretBytes() []byte {
+	if t.secret == nil {
+		return make([]byte, 32)
+	}
+	return t.secret[:]
 }
 
 func (t Token) redacted() string { return string(t.kind) + "[redacted]" }

@@ -36,12 +36,16 @@ func (s *Store) Preview(ctx context.Context, now time.Time) (ps []expiry.Preview
 	return ps, err
 }
 
-// A purging blob is due whether or not somebody works on it or it is put off: it
+// The bytes of an attempt that came to nothing are late like a blob's. A purging blob is due whether or not somebody works on it or it is put off: it
 // is overdue since then, which no claim and no delay moves.
 const backlog = `SELECT COUNT(*), MIN(at) FROM (
 		SELECT ` + dueSince + ` AS at FROM blobs WHERE ` + dueBlobs + `
 		UNION ALL
 		SELECT ` + dueSince + ` FROM blobs WHERE state = 'purging' AND ` + unpinned + `
+		UNION ALL
+		SELECT due_at FROM attempts WHERE ` + dueAttempt + `
+		UNION ALL
+		SELECT due_at FROM attempts WHERE retry_at IS NOT NULL AND ` + loneAttempt + `
 	) d`
 
 // Backlog implements expiry.Queue.

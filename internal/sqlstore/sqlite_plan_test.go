@@ -11,7 +11,7 @@ import (
 // has chosen itself, of one row, of the keys and restores that an operator made by
 // hand, and of an index that holds nothing but what a purge is at.
 var bounded = []string{
-	"SCAN u", "SCAN d", "SCAN r", "SCAN l", "SCAN CONSTANT ROW", "SCAN api_keys", "SCAN restores", "SCAN blobs USING INDEX blobs_purging",
+	"SCAN u", "SCAN d", "SCAN r", "SCAN l", "SCAN CONSTANT ROW", "SCAN api_keys", "SCAN restores", "SCAN blobs USING INDEX blobs_purging", "SCAN attempts USING INDEX attempts_claimed",
 }
 
 // checkPlans asks SQLite how it would run each statement that the store has prepared

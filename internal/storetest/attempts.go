@@ -108,8 +108,8 @@ func attemptDefer(t *testing.T, st Store) {
 	}
 	due[0].Failures = 1
 	same(t, "due after the delay", due, claimAll(t, st, now.Add(time.Hour)))
-	if b, err := st.Backlog(t.Context(), now); err != nil || b.Due != 0 {
-		t.Fatalf("backlog %v, %v: an attempt is no blob", b, err)
+	if b, err := st.Backlog(t.Context(), now); err != nil || b.Due != 1 || !b.OldestDueAt.Equal(due[0].At) {
+		t.Fatalf("backlog %v, %v: the bytes of an attempt are late like a blob's", b, err)
 	}
 }
 
