@@ -32,12 +32,12 @@ type PresignedPut struct {
 // SecretURL is a URL that is good for something by itself. It prints, logs and
 // marshals without saying what it is; only Reveal gives it away (P8).
 //
-// The text is behind a pointer: of a field that is not exported package fmt asks no method,
-// and would print what it holds; of a pointer there it prints the address.
-type SecretURL struct{ text *string }
+// The text is behind two pointers: of a field that is not exported package fmt asks no
+// method, and prints what it holds, behind one pointer too where the verb does not fit.
+type SecretURL struct{ text **string }
 
 // NewSecretURL hides a URL.
-func NewSecretURL(text string) SecretURL { return SecretURL{&text} }
+func NewSecretURL(text string) SecretURL { return SecretURL{new(&text)} }
 
 const redactedURL = "[redacted URL]"
 
@@ -46,7 +46,7 @@ func (u SecretURL) Reveal() string {
 	if u.text == nil {
 		return ""
 	}
-	return *u.text
+	return **u.text
 }
 
 // String is the redacted form.

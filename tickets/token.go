@@ -40,21 +40,26 @@ const (
 // Token is a bearer secret. It prints, logs and marshals as its kind alone; only
 // Reveal gives the secret away (P8). The zero Token is no token.
 type Token struct {
-	kind Kind
-	id   uuid.UUID
-	// secret is behind a pointer: of a Token in a field that is not exported package fmt asks
-	// no method, and would print what it holds; of a pointer there it prints the address.
-	secret *[32]byte
+	kind   Kind
+	id     uuid.UUID
+	secret *hidden
 }
+
+// hidden keeps a secret out of what is printed. Of a Token in a field that is not exported
+// package fmt asks no method, and prints what it holds: behind one pointer for verbs that
+// do not fit, behind two never more than an address.
+type hidden struct{ bytes *[32]byte }
+
+func hide(secret [32]byte) *hidden { return &hidden{&secret} }
 
 // Hash is the SHA-256 of a token or claim key: what is stored of it.
 type Hash [sha256.Size]byte
 
 // NewToken makes a token with a fresh 256-bit secret for the row with this id.
 func NewToken(kind Kind, id uuid.UUID) Token {
-	t := Token{kind: kind, id: id, secret: new([32]byte)}
-	rand.Read(t.secret[:]) // never fails: crypto/rand ends the program instead
-	return t
+	var secret [32]byte
+	rand.Read(secret[:]) // never fails: crypto/rand ends the program instead
+	return Token{kind: kind, id: id, secret: hide(secret)}
 }
 
 // ParseToken reads a token of the wanted kind, or fails with ErrToken. The error
@@ -75,9 +80,7 @@ func ParseToken(kind Kind, s string) (Token, error) {
 	if !ok {
 		return Token{}, fmt.Errorf("%w: its checksum is wrong", ErrToken)
 	}
-	t := Token{kind: kind, secret: new([32]byte)}
-	copy(t.id[:], raw[:16])
-	copy(t.secret[:], raw[16:48])
+	t := Token{kind: kind, id: uuid.UUID(raw[:16]), secret: hide([32]byte(raw[16:48]))}
 	if binary.BigEndian.Uint32(raw[48:]) != t.checksum() {
 		return Token{}, fmt.Errorf("%w: its checksum is wrong", ErrToken)
 	}
@@ -100,7 +103,7 @@ func (t Token) Derive(kind Kind, id uuid.UUID, salt []byte) Token {
 	mac.Write([]byte(kind))
 	mac.Write(id[:])
 	mac.Write(salt)
-	return Token{kind: kind, id: id, secret: (*[32]byte)(mac.Sum(nil))}
+	return Token{kind: kind, id: id, secret: hide([32]byte(mac.Sum(nil)))}
 }
 
 // Hash is what is stored of the token.
@@ -126,7 +129,7 @@ func (t Token) secretBytes() []byte {
 	if t.secret == nil {
 		return make([]byte, 32)
 	}
-	return t.secret[:]
+	return t.secret.bytes[:]
 }
 
 func (t Token) redacted() string { return string(t.kind) + "[redacted]" }

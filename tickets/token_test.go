@@ -32,10 +32,11 @@ func TestTokenWidth(t *testing.T) {
 	t.Parallel()
 	small := Token{kind: KindTicket}
 	large := Token{kind: KindTicket, id: uuid.Max}
-	large.secret = new([32]byte)
-	for i := range large.secret {
-		large.secret[i] = 0xff
+	var ones [32]byte
+	for i := range ones {
+		ones[i] = 0xff
 	}
+	large.secret = hide(ones)
 	for _, token := range []Token{small, large} {
 		if parsed, err := ParseToken(KindTicket, token.Reveal()); err != nil || parsed.Reveal() != token.Reveal() {
 			t.Errorf("%v", err)
@@ -105,8 +106,8 @@ func TestSecretsPrintRedacted(t *testing.T) {
 	_, parseErr := ParseToken(KindGrant, token.Reveal())
 	fmt.Fprintln(&out, parseErr)
 	for _, leak := range []string{
-		secret, fmt.Sprintf("%x", token.secret[:8]), fmt.Sprintf("%X", token.secret[:8]),
-		strings.Trim(fmt.Sprint(token.secret[:8]), "[]"), fmt.Sprintf("%x", claim.hash[:8]), strings.Trim(fmt.Sprint(claim.hash[:8]), "[]"),
+		secret, fmt.Sprintf("%x", token.secretBytes()[:8]), fmt.Sprintf("%X", token.secretBytes()[:8]),
+		strings.Trim(fmt.Sprint(token.secretBytes()[:8]), "[]"), fmt.Sprintf("%x", claim.hash[:8]), strings.Trim(fmt.Sprint(claim.hash[:8]), "[]"),
 	} {
 		if strings.Contains(out.String(), leak) {
 			t.Errorf("printed: %s", leak)
