@@ -3,7 +3,6 @@ package api
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -45,9 +44,6 @@ func (o *operation) takesBody() bool { return o.json != nil || o.bytes }
 
 // tenantCall reports whether the call is made with an API key, and with nothing else.
 func (o *operation) tenantCall() bool { return len(o.kinds) == 1 && o.kinds[0] == tickets.KindKey }
-
-// takes reports whether a token of this kind is one for the call.
-func (o *operation) takes(kind tickets.Kind) bool { return slices.Contains(o.kinds, kind) }
 
 // kinds of token by the security schemes of openapi.yaml.
 var kinds = map[string]tickets.Kind{
