@@ -1,10 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 
 	"mayfly/expiry"
 )
@@ -18,23 +15,17 @@ const erasureKeysName = "erasure-keys.pem"
 
 // signer reads the keys; nil if there are none and none is to be made.
 func (f erasureFlags) signer(database string, create bool) (*expiry.Signer, error) {
-	path, isDefault, err := besideDatabase(f.ErasureKeys, erasureKeysName, database)
-	if err != nil || path == "" {
-		return nil, err
-	}
-	text, err := os.ReadFile(path)
-	if isDefault && errors.Is(err, fs.ErrNotExist) {
-		if !create {
-			return nil, nil
-		}
-		if text, err = expiry.GenerateKey(); err == nil {
-			err = writeSecret(path, string(text))
-		}
-	}
+	path, text, err := secretFile(f.ErasureKeys, erasureKeysName, database, create, func() (string, error) {
+		key, err := expiry.GenerateKey()
+		return string(key), err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("--erasure-keys: %w", err)
 	}
-	s, err := expiry.NewSigner(text)
+	if path == "" {
+		return nil, nil
+	}
+	s, err := expiry.NewSigner([]byte(text))
 	if err != nil {
 		return nil, fmt.Errorf("--erasure-keys %s: %w", path, err)
 	}

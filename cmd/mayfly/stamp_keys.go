@@ -1,12 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"mayfly/internal/stamp"
 	"mayfly/tickets"
@@ -16,39 +11,18 @@ const stampKeysName = "stamp-keys"
 
 // stamps reads the keys; nil if there are none and none is to be made.
 func (f moderationFlags) stamps(database string, create bool) (*stamp.Keyring, error) {
-	path, isDefault, err := besideDatabase(f.StampKeys, stampKeysName, database)
-	if err != nil || path == "" {
-		return nil, err
-	}
-	text, err := os.ReadFile(path)
-	if isDefault && errors.Is(err, fs.ErrNotExist) {
-		if !create {
-			return nil, nil
-		}
-		fresh := stamp.Generate()
-		text, err = []byte(fresh), writeSecret(path, fresh)
-	}
+	path, text, err := secretFile(f.StampKeys, stampKeysName, database, create, func() (string, error) { return stamp.Generate(), nil })
 	if err != nil {
 		return nil, fmt.Errorf("--stamp-keys: %w", err)
 	}
-	k, err := stamp.Parse(string(text))
+	if path == "" {
+		return nil, nil
+	}
+	k, err := stamp.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("--stamp-keys %s: %w", path, err)
 	}
 	return k, nil
-}
-
-// besideDatabase is the path that a flag names, or that of a file beside an embedded
-// database; empty if neither is to be had.
-func besideDatabase(flag, name, database string) (path string, isDefault bool, err error) {
-	if flag != "" || !strings.HasPrefix(database, "sqlite://") {
-		return flag, false, nil
-	}
-	file, err := pathOf(database)
-	if err != nil {
-		return "", false, err
-	}
-	return filepath.Join(filepath.Dir(file), name), true, nil
 }
 
 // stampWith has uploads stamped.

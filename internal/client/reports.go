@@ -220,7 +220,8 @@ func (c *Client) BringMedia(ctx context.Context, handle tickets.Token, m Media) 
 	}
 	up := Upload{
 		Grant: Grant{
-			URL: strings.TrimRight(c.Server, "/") + "/v1/reports/" + handle.ID().String() + "/media",
+			URL:    strings.TrimRight(c.Server, "/") + "/v1/reports/" + handle.ID().String() + "/media",
+			Header: map[string]string{"Authorization": "Bearer " + handle.Reveal(), "Content-Type": "application/octet-stream"},
 		},
 		Size: m.Size, Open: m.Open, Progress: m.Progress,
 	}
@@ -249,34 +250,8 @@ func (c *Client) BringMedia(ctx context.Context, handle tickets.Token, m Media) 
 
 // putMedia is one try. The body is closed, or will be by the transport.
 func (c *Client) putMedia(u Upload, handle tickets.Token, body *uploadBody) (Report, error) {
-	req, err := http.NewRequestWithContext(body.w.ctx, http.MethodPut, u.Grant.URL, body)
-	if err != nil {
-		body.Close()
-		return Report{}, fmt.Errorf("%w: no address for the upload", ErrServer)
-	}
-	_ = bearer(handle)(body.w.ctx, req)
-	req.Header.Set("Content-Type", "application/octet-stream")
-	req.Header.Set("Expect", "100-continue")
-	req.ContentLength = u.Size
-	if u.Size == 0 {
-		// With a body net/http would take a length of 0 for an unknown one.
-		_, err := io.Copy(io.Discard, body)
-		body.Close()
-		if err != nil {
-			return Report{}, err
-		}
-		req.Body = http.NoBody
-	}
-	resp, err := doer{c}.Do(req)
-	if err != nil {
-		return Report{}, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return Report{}, problemOf(resp)
-	}
 	var r Report
-	if err := decode(body.w.ctx, resp, &r); err != nil {
+	if err := c.putBody(u, body, &r); err != nil {
 		return Report{}, err
 	}
 	return r, r.check(handle.ID())

@@ -95,10 +95,23 @@ func (c *Client) Upload(ctx context.Context, u Upload) (Stored, error) {
 
 // put is one try. The body is closed, or will be by the transport.
 func (c *Client) put(u Upload, body *uploadBody) (Stored, error) {
+	var answer openapi.Uploaded
+	if err := c.putBody(u, body, &answer); err != nil {
+		return Stored{}, err
+	}
+	sum, err := blobstore.ParseDigest(answer.Sha256)
+	if err != nil || answer.State != openapi.BlobStateStored {
+		return Stored{}, fmt.Errorf("%w: the upload is neither stored nor refused", ErrAnswer)
+	}
+	return Stored{Size: answer.Size, SHA256: sum, ExpiresAt: answer.ExpiresAt}, nil
+}
+
+// putBody sends a body and decodes the answer.
+func (c *Client) putBody(u Upload, body *uploadBody, answer any) error {
 	req, err := http.NewRequestWithContext(body.w.ctx, http.MethodPut, u.Grant.URL, body)
 	if err != nil {
 		body.Close()
-		return Stored{}, fmt.Errorf("%w: no address for the upload", ErrAnswer)
+		return fmt.Errorf("%w: no address for the upload", ErrAnswer)
 	}
 	for name, value := range u.Grant.Header {
 		req.Header.Set(name, value)
@@ -110,27 +123,19 @@ func (c *Client) put(u Upload, body *uploadBody) (Stored, error) {
 		_, err := io.Copy(io.Discard, body)
 		body.Close()
 		if err != nil {
-			return Stored{}, err
+			return err
 		}
 		req.Body = http.NoBody
 	}
 	resp, err := doer{c}.Do(req)
 	if err != nil {
-		return Stored{}, err
+		return err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return Stored{}, problemOf(resp)
+		return problemOf(resp)
 	}
-	var answer openapi.Uploaded
-	if err := decode(body.w.ctx, resp, &answer); err != nil {
-		return Stored{}, err
-	}
-	sum, err := blobstore.ParseDigest(answer.Sha256)
-	if err != nil || answer.State != openapi.BlobStateStored {
-		return Stored{}, fmt.Errorf("%w: the upload is neither stored nor refused", ErrAnswer)
-	}
-	return Stored{Size: answer.Size, SHA256: sum, ExpiresAt: answer.ExpiresAt}, nil
+	return decode(body.w.ctx, resp, answer)
 }
 
 // uploadBody is one try's body: it counts and hashes what is sent, and holds the
