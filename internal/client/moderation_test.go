@@ -201,7 +201,7 @@ func TestPullReport(t *testing.T) {
 		sum := strings.Repeat("0a", 32)
 		s.server.Fail(call, clienttest.Abort, answer(ticket.Reveal(), sum))
 		e, err := s.client.PullReport(s.Context(), reportID)
-		if err != nil || e.Ticket != ticket || e.TicketID != ticket.ID() || e.SealedKey != "sealed" || e.Blob != reportID || e.Size != 8 ||
+		if err != nil || e.Ticket.Reveal() != ticket.Reveal() || e.TicketID != ticket.ID() || e.SealedKey != "sealed" || e.Blob != reportID || e.Size != 8 ||
 			e.SHA256.String() != sum || e.KeyCommitment != "c" {
 			s.Errorf("%v", err)
 		}
