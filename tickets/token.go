@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -43,6 +44,7 @@ type Token struct {
 	kind   Kind
 	id     uuid.UUID
 	secret *hidden
+	_      [0]func() // == would compare pointers: Equal compares tokens
 }
 
 // hidden keeps a secret out of what is printed. Of a Token in a field that is not exported
@@ -91,6 +93,14 @@ func (t Token) checksum() uint32 {
 	sum := crc32.ChecksumIEEE([]byte(t.kind))
 	sum = crc32.Update(sum, crc32.IEEETable, t.id[:])
 	return crc32.Update(sum, crc32.IEEETable, t.secretBytes())
+}
+
+// IsZero reports whether this is no token.
+func (t Token) IsZero() bool { return t.secret == nil }
+
+// Equal reports whether both are the same token, in constant time.
+func (t Token) Equal(other Token) bool {
+	return t.kind == other.kind && t.id == other.id && subtle.ConstantTimeCompare(t.secretBytes(), other.secretBytes()) == 1
 }
 
 // ID is the row that the token is for. It is no secret.

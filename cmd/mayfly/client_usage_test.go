@@ -65,7 +65,7 @@ func TestKeyFile(t *testing.T) {
 		"https://media.example.org": false, "https://127.0.0.1.example.org": false,
 	} {
 		c, err := serverFlags{Server: server}.connect()
-		if ok != (err == nil) || ok && c.Key != want {
+		if ok != (err == nil) || ok && !c.Key.Equal(want) {
 			t.Errorf("%s: %v", server, err)
 		}
 	}

@@ -322,7 +322,7 @@ func TestReportArguments(t *testing.T) {
 	}
 	other := tickets.NewToken(tickets.KindReport, uuid.New())
 	_, got, err = handleFlags{Server: "http://127.0.0.1:1"}.connect(t.Context(), terminal{In: strings.NewReader(" " + other.Reveal() + "\r\nmore"), Err: io.Discard}, "-")
-	if err != nil || got != other {
+	if err != nil || !got.Equal(other) {
 		t.Error(err)
 	}
 }

@@ -96,7 +96,7 @@ func TestHold(t *testing.T) {
 		w.refused(410, "erased", "POST "+path(r, "/reopen"), bob)
 		w.refused(410, "erased", put, alice, holding("legal", w.now().Add(366*day)))
 	})
-	w.wantActs(r.ID, "filed", "copied", "held", "held", "held", "claimed", "dismissed", "free_asked", "freed", "erased")
+	w.wantActs(r.ID, "filed", "copied", "held", "held", "claimed", "dismissed", "free_asked", "freed", "erased")
 	if dump := strings.Join(w.everything(), "\n"); strings.Contains(dump, reportersComment) || strings.Contains(dump, "AGE ENCRYPTED") {
 		t.Error("the comment or the sealed key outlives the evidence")
 	}

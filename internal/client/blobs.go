@@ -64,7 +64,7 @@ func (Grant) LogValue() slog.Value { return slog.StringValue("upload grant") }
 // is purged. Fails with ErrServer, ErrNoKey, *Problem, *UnreachableError,
 // ErrRedirect or ErrAnswer.
 func (c *Client) Announce(ctx context.Context, b NewBlob) (Announced, error) {
-	if c.Key == (tickets.Token{}) {
+	if c.Key.IsZero() {
 		return Announced{}, ErrNoKey
 	}
 	body := openapi.NewBlob{Size: b.Size}
@@ -115,7 +115,7 @@ func (c *Client) announced(answer openapi.CreatedBlob, recipients int) (Announce
 // Unsend takes a blob back: no ticket of it opens any more, and its bytes are due
 // for deletion. Idempotent. Fails like Announce.
 func (c *Client) Unsend(ctx context.Context, id uuid.UUID) error {
-	if c.Key == (tickets.Token{}) {
+	if c.Key.IsZero() {
 		return ErrNoKey
 	}
 	return c.call(ctx, shortly, http.StatusNoContent, nil, func(ctx context.Context, api *openapi.Client) (*http.Response, error) {

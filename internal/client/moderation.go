@@ -67,7 +67,7 @@ func (c *Client) Reports(ctx context.Context, q ReportQuery) (ReportPage, error)
 
 // Report is a report as a moderator sees it.
 func (c *Client) Report(ctx context.Context, id uuid.UUID) (Report, error) {
-	if c.Key == (tickets.Token{}) {
+	if c.Key.IsZero() {
 		return Report{}, ErrNoKey
 	}
 	return c.report(ctx, id, c.Key)
@@ -149,7 +149,7 @@ func by(who *uuid.UUID, key tickets.Token) bool { return who != nil && *who == k
 // answer was lost: done tells that from the report; nil if a repetition is not refused.
 func (c *Client) act(ctx context.Context, id uuid.UUID, done func(Report) bool,
 	send func(context.Context, *openapi.Client) (*http.Response, error)) (Report, error) {
-	if c.Key == (tickets.Token{}) {
+	if c.Key.IsZero() {
 		return Report{}, ErrNoKey
 	}
 	api, err := c.api()
@@ -201,7 +201,7 @@ func (e Evidence) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(e))
 // PullReport gets a ticket for the evidence of a report. If its answer is lost it gets
 // another, and the first is never opened.
 func (c *Client) PullReport(ctx context.Context, id uuid.UUID) (Evidence, error) {
-	if c.Key == (tickets.Token{}) {
+	if c.Key.IsZero() {
 		return Evidence{}, ErrNoKey
 	}
 	var answer openapi.EvidenceTicket

@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 
 	"mayfly/internal/openapi"
-	"mayfly/tickets"
 )
 
 // planning is for calls behind which the server walks through all blobs. They are not
@@ -140,7 +139,7 @@ func (c *Client) PolicyChanges(ctx context.Context, tenant string, after uuid.UU
 
 // callAs is call for those that need the key.
 func (c *Client) callAs(ctx context.Context, b bounds, answer any, send func(context.Context, *openapi.Client) (*http.Response, error)) error {
-	if c.Key == (tickets.Token{}) {
+	if c.Key.IsZero() {
 		return ErrNoKey
 	}
 	return c.call(ctx, b, http.StatusOK, answer, send)

@@ -45,7 +45,7 @@ func (l *life) refused(what string, err error, with ...error) {
 // settleUpload: whoever has the grant brings the upload to its end.
 func (l *life) settleUpload(b *blob) {
 	l.Helper()
-	if b.grant == (tickets.Token{}) {
+	if b.grant.IsZero() {
 		return // of an upload in one call the sender knows only if it was told
 	}
 	was := b.stored

@@ -39,7 +39,7 @@ func TestNewRefuses(t *testing.T) {
 		{"king", "acme"}, {"", "acme"}, {RoleOps, ""}, {RoleOps, "Acme"}, {RoleOps, "-acme"}, {RoleOps, "a b"},
 		{RoleBackend, EveryTenant}, {RoleModerator, EveryTenant}, {RoleOps, "**"}, {RoleOps, "acme\n"}, {RoleOps, strings.Repeat("a", 64)},
 	} {
-		if _, token, err := New(c.role, c.tenant, time.Now()); err == nil || token != (tickets.Token{}) {
+		if _, token, err := New(c.role, c.tenant, time.Now()); err == nil || !token.IsZero() {
 			t.Errorf("role %q, tenant %q: %v", c.role, c.tenant, err)
 		}
 	}
