@@ -45,6 +45,10 @@ func (s *Service) File(ctx context.Context, r Request) (Report, error) {
 	now := s.now()
 	consent, err := s.check(ctx, r)
 	if err != nil {
+		// What was taken once is not judged anew: since then moderators may have come and gone.
+		if filed, ok := s.filed(ctx, r); ok {
+			return filed, nil
+		}
 		return Report{}, err
 	}
 	tenant, _, err := s.Store.Reported(ctx, r.Ticket, r.TicketHash)
@@ -69,6 +73,15 @@ func (s *Service) File(ctx context.Context, r Request) (Report, error) {
 		s.wake.up()
 	}
 	return report, nil
+}
+
+// filed is the report that an earlier request with this Idempotency-Key has made.
+func (s *Service) filed(ctx context.Context, r Request) (Report, bool) {
+	if r.Idempotency == "" || r.Consent == nil || !r.Consent.Granted {
+		return Report{}, false
+	}
+	report, err := s.Store.Filed(ctx, Filing{Ticket: r.Ticket, TicketHash: r.TicketHash, Idempotency: r.idempotency(), Body: r.body()})
+	return report, err == nil
 }
 
 // check looks at all that can be judged without the ticket. The consent comes first:

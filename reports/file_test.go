@@ -427,3 +427,45 @@ func TestHandles(t *testing.T) {
 	}
 	h.in(r.ID, reports.StateOpen)
 }
+
+// TestRepeatedAfterRotation: what was taken once is the answer to a repetition, also when
+// the server would not take it any more; and nothing else is.
+func TestRepeatedAfterRotation(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	r := h.complaint(h.sends(photo))
+	r.Idempotency = "0123456789abcdef"
+	filed, err := h.File(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := envelope.GenerateIdentity(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Recipients = func(context.Context) ([]envelope.Recipient, error) {
+		return []envelope.Recipient{other.Recipient()}, nil
+	}
+	entries := len(h.log())
+	if again, err := h.File(t.Context(), r); err != nil || again.ID != filed.ID {
+		t.Errorf("%s, %v; want %s", again.ID, err, filed.ID)
+	}
+	for name, change := range map[string]func(*reports.Request){
+		"another body":    func(r *reports.Request) { r.Comment += "!" },
+		"another key":     func(r *reports.Request) { r.Idempotency += "0" },
+		"no key":          func(r *reports.Request) { r.Idempotency = "" },
+		"a forged ticket": func(r *reports.Request) { r.TicketHash[0] ^= 1 },
+		"consent not granted": func(r *reports.Request) {
+			r.Consent = &reports.Given{Statement: r.Consent.Statement, Locale: r.Consent.Locale}
+		},
+	} {
+		changed := r
+		change(&changed)
+		if again, err := h.File(t.Context(), changed); err == nil {
+			t.Errorf("%s: answered with %s", name, again.ID)
+		}
+	}
+	if n := len(h.log()) - entries; n != 0 {
+		t.Errorf("%d entries were written", n)
+	}
+}

@@ -28,6 +28,10 @@ type Store interface {
 	// ErrAlreadyReported, ErrIdempotency; then nothing is changed.
 	File(ctx context.Context, f Filing) (r Report, replayed bool, err error)
 
+	// Filed is the report that File would answer a repetition with, a read. ErrUnknownReport
+	// if there is none of this ticket, Idempotency and Body.
+	Filed(ctx context.Context, f Filing) (Report, error)
+
 	// Report is a tenant's report, a read. ErrUnknownReport.
 	Report(ctx context.Context, tenant string, id uuid.UUID) (Report, error)
 

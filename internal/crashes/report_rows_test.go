@@ -28,6 +28,11 @@ func (r rows) Report(ctx context.Context, tenant string, id uuid.UUID) (x report
 	return x, err
 }
 
+func (r rows) Filed(ctx context.Context, f reports.Filing) (x reports.Report, err error) {
+	err = r.p.step("Filed", func() error { x, err = r.db.Filed(ctx, f); return err })
+	return x, err
+}
+
 func (r rows) HandledReport(ctx context.Context, id uuid.UUID, handle reports.Hash) (x reports.Report, err error) {
 	err = r.p.step("HandledReport", func() error { x, err = r.db.HandledReport(ctx, id, handle); return err })
 	return x, err

@@ -36,8 +36,9 @@ func (s *Store) Preview(ctx context.Context, now time.Time) (ps []expiry.Preview
 	return ps, err
 }
 
-// The bytes of an attempt that came to nothing are late like a blob's. A purging blob is due whether or not somebody works on it or it is put off: it
-// is overdue since then, which no claim and no delay moves.
+// A purging blob is due whether or not somebody works on it or it is put off: it is
+// overdue since then, which no claim and no delay moves. So are the bytes of an attempt
+// that came to nothing.
 const backlog = `SELECT COUNT(*), MIN(at) FROM (
 		SELECT ` + dueSince + ` AS at FROM blobs WHERE ` + dueBlobs + `
 		UNION ALL

@@ -149,6 +149,13 @@ func fileReport(c *conn, f reports.Filing) (x reports.Report, replayed bool, err
 	return x, false, err
 }
 
+// Filed implements reports.Store.
+func (s *Store) Filed(ctx context.Context, f reports.Filing) (reports.Report, error) {
+	return s.readReport(ctx, `JOIN tickets t ON t.id = r.ticket_id
+		WHERE r.ticket_id = $1 AND t.token_hash = $2 AND r.idempotency = $3 AND r.body = $4`,
+		f.Ticket[:], f.TicketHash[:], f.Idempotency[:], f.Body[:])
+}
+
 // filedBefore is the report that the ticket has already, if it is of this very request.
 func filedBefore(c *conn, f reports.Filing) (x reports.Report, found bool, err error) {
 	var id uuid.UUID

@@ -134,12 +134,21 @@ func fileAgain(t *testing.T, st Store) {
 	check(t, err)
 	same(t, "replayed", true, replayed)
 	same(t, "the report as it is now", report(t, st, want), got)
+	filed, err := st.Filed(t.Context(), again)
+	check(t, err)
+	same(t, "the report that was filed", got, filed)
 
 	before := actsOf(t, st, want)
 	other := again
 	other.Body = newHash()
 	_, _, err = st.File(t.Context(), other)
 	wantErr(t, err, reports.ErrIdempotency)
+	_, err = st.Filed(t.Context(), other)
+	wantErr(t, err, reports.ErrUnknownReport)
+	foreign := again
+	foreign.TicketHash = newHash()
+	_, err = st.Filed(t.Context(), foreign)
+	wantErr(t, err, reports.ErrUnknownReport)
 	for _, idempotency := range []reports.Hash{{}, newHash()} {
 		other.Idempotency, other.Body = idempotency, f.Body
 		_, _, err = st.File(t.Context(), other)
