@@ -22,6 +22,22 @@ const (
 		WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3`
 )
 
+// auditors is how many of this process are at the audit log at a time. All of a tenant's
+// wait for each other there, each with a connection: a burst of reports would take those
+// that opens are spent with, and wait for longer than anybody waits for a lock.
+const auditors = 2
+
+// audited is write for a transaction that ends in appendAudit.
+func (s *Store) audited(ctx context.Context, rows int, do func(*conn) error) error {
+	select {
+	case s.audits <- struct{}{}:
+		defer func() { <-s.audits }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return s.write(ctx, rows, do)
+}
+
 // appendAudit writes entries behind the last one of the tenant's chain, within the
 // transaction of what they record. It is the last thing that the transaction does: it
 // keeps all others of the tenant from theirs until it ends.

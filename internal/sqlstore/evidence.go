@@ -28,7 +28,7 @@ const (
 // spendEvidence spends a moderator's ticket, in one transaction with the entry in the audit
 // log (P6). There are few of these: they do not share a statement with other opens.
 func (s *Store) spendEvidence(ctx context.Context, sp tickets.Spend) (won bool, err error) {
-	err = s.write(ctx, 3, func(c *conn) error {
+	err = s.audited(ctx, 3, func(c *conn) error {
 		won = false
 		now := micros(sp.Now)
 		if err := c.hold(`SELECT 1 FROM blobs WHERE id = $1`, sp.Blob[:]); err != nil {

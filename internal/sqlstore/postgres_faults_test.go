@@ -129,6 +129,9 @@ func reservedBlob(t *testing.T, st *Store, recipient string) *adding {
 func TestHeldRow(t *testing.T) {
 	t.Parallel()
 	u := newSchema(t, testServer(t))
+	options := u.Query()
+	options.Del("lock_timeout") // Mayfly's own is what this is about
+	u.RawQuery = options.Encode()
 	st := openURL(t, u)
 	ts := storeMany(t, st, 2)
 	c := sessionAt(t, u)
@@ -141,6 +144,45 @@ func TestHeldRow(t *testing.T) {
 	execute(t, c, "ROLLBACK")
 	if won, err := st.Spend(t.Context(), spendFor(ts[0], ts[0].Hash)); err != nil || !won {
 		t.Fatal(won, err)
+	}
+}
+
+// TestBurstOfReports: many who wait for the audit log of a tenant leave connections to
+// those who open.
+func TestBurstOfReports(t *testing.T) {
+	t.Parallel()
+	u := newSchema(t, testServer(t))
+	st := openURL(t, u)
+	ts := storeMany(t, st, 14)
+	fileOf(t, st, ts[0], benchStart) // the chain begins
+	c := sessionAt(t, u)
+	execute(t, c, "BEGIN")
+	execute(t, c, `SELECT 1 FROM audit_heads FOR UPDATE`)
+	filed := make(chan error, 12)
+	for _, ticket := range ts[1:13] {
+		go func() {
+			_, _, err := st.File(t.Context(), filingFor(ticket, benchStart))
+			filed <- err
+		}()
+	}
+	looks := sessionAt(t, u) // a transaction sees one moment only
+	for waiting := 0; waiting < auditors; {
+		if err := looks.QueryRow(t.Context(), `SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'`,
+			u.Query().Get("application_name")).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if won, err := st.Spend(t.Context(), spendFor(ts[13], ts[13].Hash)); err != nil || !won {
+		t.Fatal(won, err)
+	}
+	if len(filed) > 0 {
+		t.Fatalf("a report did not wait: %v", <-filed)
+	}
+	execute(t, c, "ROLLBACK")
+	for range 12 {
+		if err := <-filed; err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -266,7 +308,7 @@ func TestReadTwice(t *testing.T) {
 	t.Parallel()
 	st := openURL(t, newSchema(t, testServer(t)))
 	ts := storeMany(t, st, 3)
-	again := &Store{db: twice{st.db}}
+	again := &Store{db: twice{st.db}, audits: st.audits}
 	_, found, err := again.Blob(t.Context(), "acme", ts[0].BlobID, 10)
 	page, pageErr := again.Stored(t.Context(), uuid.UUID{}, 100)
 	due, dueErr := again.Preview(t.Context(), benchStart.AddDate(1, 0, 0))

@@ -91,6 +91,7 @@ func newSchema(t testing.TB, server *url.URL) *url.URL {
 	options.Set("search_path", name)
 	options.Set("pool_max_conns", "8")    // many of these are open at once
 	options.Set("application_name", name) // by which a restore knows its own
+	options.Set("lock_timeout", "20s")    // a disk that is slow for a moment is no failure
 	u.RawQuery = options.Encode()
 	return &u
 }

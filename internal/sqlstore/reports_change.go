@@ -30,7 +30,7 @@ const (
 
 // Change implements reports.Store.
 func (s *Store) Change(ctx context.Context, who reports.Who, now time.Time, change func(reports.Report) (reports.Change, error)) (x reports.Report, err error) {
-	err = s.write(ctx, 5, func(c *conn) (err error) {
+	err = s.audited(ctx, 5, func(c *conn) (err error) {
 		x, err = changeOf(c, who, now, change)
 		return err
 	})

@@ -106,7 +106,7 @@ func lockReport(c *conn, id uuid.UUID) (l locked, err error) {
 
 // AwaitMedia implements reports.Store.
 func (s *Store) AwaitMedia(ctx context.Context, id uuid.UUID, now time.Time) error {
-	return s.write(ctx, 3, func(c *conn) error {
+	return s.audited(ctx, 3, func(c *conn) error {
 		l, err := lockReport(c, id)
 		if errors.Is(err, reports.ErrUnknownReport) {
 			return nil // it is forgotten
@@ -175,7 +175,7 @@ func (s *Store) StoreEvidence(ctx context.Context, e reports.StoredEvidence) err
 	if err := checkEvidenceKey(id, e.Key); err != nil {
 		return err
 	}
-	return s.write(ctx, 5, func(c *conn) error {
+	return s.audited(ctx, 5, func(c *conn) error {
 		l, err := lockReport(c, id)
 		if errors.Is(err, reports.ErrUnknownReport) {
 			return refuse(reports.ErrTooLate) // it is forgotten

@@ -96,7 +96,7 @@ const (
 
 // File implements reports.Store.
 func (s *Store) File(ctx context.Context, f reports.Filing) (x reports.Report, replayed bool, err error) {
-	err = s.write(ctx, 4, func(c *conn) (err error) {
+	err = s.audited(ctx, 4, func(c *conn) (err error) {
 		x, replayed, err = fileReport(c, f)
 		return err
 	})

@@ -31,7 +31,8 @@ type Config struct {
 // Store is the metadata store on one database. All methods may be called at the
 // same time, also by several processes on the same database.
 type Store struct {
-	db database
+	db     database
+	audits chan struct{} // held by who is at the audit log
 
 	closing  sync.Once
 	closeErr error
@@ -104,7 +105,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: db}
+	s := &Store{db: db, audits: make(chan struct{}, auditors)}
 	err = s.checkSchema(ctx)
 	if err == nil {
 		err = s.checkRestored(ctx)
