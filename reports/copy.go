@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"mayfly/blobstore"
+	"mayfly/blobstore/checksum"
 )
 
 const (
@@ -160,11 +161,14 @@ func (s *Service) tryCopy(ctx context.Context, c Copy, key blobstore.Key) error 
 	if err := s.Store.BeginEvidence(ctx, c.Report, key, s.now()); err != nil {
 		return fmt.Errorf("record the copy: %w", err)
 	}
-	if err := s.copyBytes(ctx, c, key); err != nil {
+	sum, err := s.copyBytes(ctx, c, key)
+	if err != nil {
 		s.discard(ctx, c.Report, key)
 		return err
 	}
-	err := s.Store.StoreEvidence(ctx, StoredEvidence{Report: c.Report, Key: key, SHA256: c.SHA256, Now: s.now(), Act: ActCopied})
+	err = s.Store.StoreEvidence(ctx, StoredEvidence{
+		Report: c.Report, Key: key, SHA256: c.SHA256, Checksum: sum, Now: s.now(), Act: ActCopied,
+	})
 	if errors.Is(err, ErrTooLate) {
 		s.discard(ctx, c.Report, key)
 	}
@@ -174,7 +178,7 @@ func (s *Service) tryCopy(ctx context.Context, c Copy, key blobstore.Key) error 
 }
 
 // copyBytes copies and verifies, and keeps the lease meanwhile.
-func (s *Service) copyBytes(ctx context.Context, c Copy, key blobstore.Key) error {
+func (s *Service) copyBytes(ctx context.Context, c Copy, key blobstore.Key) (checksum.Sum, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go s.renew(ctx, c.Report)
@@ -183,30 +187,32 @@ func (s *Service) copyBytes(ctx context.Context, c Copy, key blobstore.Key) erro
 		if errors.Is(err, blobstore.ErrNotFound) {
 			err = fmt.Errorf("%w: %w", errNoSource, err)
 		}
-		return fmt.Errorf("copy: %w", err)
+		return checksum.Sum{}, fmt.Errorf("copy: %w", err)
 	}
 	return s.verify(ctx, key, c)
 }
 
 // verify reads the copy: what a server says that it has copied is not evidence yet.
-func (s *Service) verify(ctx context.Context, key blobstore.Key, c Copy) error {
+func (s *Service) verify(ctx context.Context, key blobstore.Key, c Copy) (checksum.Sum, error) {
+	var none checksum.Sum
 	body, info, err := s.Blobs.Open(ctx, key, 0)
 	if err != nil {
 		// That it is not there means nothing about the source: we have just put it there.
-		return fmt.Errorf("open the copy: %s", err)
+		return none, fmt.Errorf("open the copy: %s", err)
 	}
 	defer body.Close()
 	if info.Size != c.Size {
-		return fmt.Errorf("%w: %d bytes, not %d", ErrDamaged, info.Size, c.Size)
+		return none, fmt.Errorf("%w: %d bytes, not %d", ErrDamaged, info.Size, c.Size)
 	}
-	_, err = io.Copy(io.Discard, blobstore.NewDigestReader(body, c.Size, &c.SHA256))
+	keyed := checksum.New()
+	_, err = io.Copy(io.Discard, blobstore.NewDigestReader(io.TeeReader(body, keyed), c.Size, &c.SHA256))
 	switch {
 	case errors.Is(err, blobstore.ErrDigest), errors.Is(err, blobstore.ErrSize):
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
+		return none, fmt.Errorf("%w: %w", ErrDamaged, err)
 	case err != nil:
-		return fmt.Errorf("read the copy: %w", err)
+		return none, fmt.Errorf("read the copy: %w", err)
 	}
-	return nil
+	return keyed.Checksum(), nil
 }
 
 // renew keeps the copy from other processes until ctx ends. If it cannot, another one

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"mayfly/blobstore"
+	"mayfly/blobstore/checksum"
 )
 
 // ReceiveMedia takes the reported bytes from the reporter, whose report waits for them,
@@ -29,7 +30,8 @@ func (s *Service) ReceiveMedia(ctx context.Context, id uuid.UUID, handle Hash, b
 	if err := s.Store.BeginEvidence(ctx, id, key, s.now()); err != nil {
 		return Report{}, s.late(ctx, id, handle, err, "record the upload")
 	}
-	in := blobstore.NewDigestReader(body, r.Size, &r.SHA256)
+	keyed := checksum.New()
+	in := blobstore.NewDigestReader(io.TeeReader(body, keyed), r.Size, &r.SHA256)
 	if err := s.Blobs.Put(ctx, key, in, r.Size); err != nil {
 		s.discard(ctx, id, key)
 		return Report{}, uploadError(ctx, in, err)
@@ -38,7 +40,9 @@ func (s *Service) ReceiveMedia(ctx context.Context, id uuid.UUID, handle Hash, b
 		s.discard(ctx, id, key)
 		return Report{}, &StoreError{"store the media", errors.New("the store did not read the body to its end")}
 	}
-	err = s.Store.StoreEvidence(ctx, StoredEvidence{Report: id, Key: key, SHA256: r.SHA256, Now: s.now(), Act: ActMediaReceived})
+	err = s.Store.StoreEvidence(ctx, StoredEvidence{
+		Report: id, Key: key, SHA256: r.SHA256, Checksum: keyed.Checksum(), Now: s.now(), Act: ActMediaReceived,
+	})
 	if errors.Is(err, ErrTooLate) {
 		s.discard(ctx, id, key)
 	}

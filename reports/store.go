@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"mayfly/blobstore"
+	"mayfly/blobstore/checksum"
 )
 
 // Store keeps the rows of reports, of their evidence and of the audit log. Times are
@@ -154,7 +155,9 @@ type StoredEvidence struct {
 	Report uuid.UUID
 	Key    blobstore.Key
 	SHA256 blobstore.Digest
-	Now    time.Time
+	// Checksum is the evidence's own, under a key of its own.
+	Checksum checksum.Sum
+	Now      time.Time
 	// Act is ActCopied or ActMediaReceived.
 	Act Act
 }

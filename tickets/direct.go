@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"mayfly/blobstore"
+	"mayfly/blobstore/checksum"
 )
 
 const (
@@ -88,7 +89,7 @@ func (s *Service) Complete(ctx context.Context, grant Token) (Blob, error) {
 	if err := s.Store.BeginAttempt(ctx, b.ID, key, b.UploadUntil, s.now()); err != nil {
 		return Blob{}, known(err, "record the upload", ErrTooLate)
 	}
-	sum, err := s.adopt(ctx, b, key, put)
+	sums, err := s.adopt(ctx, b, key, put)
 	if err != nil {
 		s.discard(ctx, b.ID, key)
 		if errors.Is(err, blobstore.ErrDigest) || errors.Is(err, blobstore.ErrSize) {
@@ -96,7 +97,7 @@ func (s *Service) Complete(ctx context.Context, grant Token) (Blob, error) {
 		}
 		return Blob{}, err
 	}
-	b = s.storedAs(b, key, sum)
+	b = s.storedAs(b, key, sums)
 	err = s.Store.Commit(ctx, b.commit())
 	if err := s.recorded(ctx, b, err); err != nil {
 		return Blob{}, err
@@ -120,8 +121,8 @@ func (s *Service) arrived(ctx context.Context, b Blob, put blobstore.Key) error 
 }
 
 // adopt copies what was put to key, and verifies the copy.
-func (s *Service) adopt(ctx context.Context, b Blob, key, put blobstore.Key) (blobstore.Digest, error) {
-	var none blobstore.Digest
+func (s *Service) adopt(ctx context.Context, b Blob, key, put blobstore.Key) (sums, error) {
+	var none sums
 	if err := s.Blobs.Copy(ctx, key, put); err != nil {
 		return none, completeError(ctx, "copy the upload", err)
 	}
@@ -134,7 +135,8 @@ func (s *Service) adopt(ctx context.Context, b Blob, key, put blobstore.Key) (bl
 	if info.Size != b.Size {
 		return none, fmt.Errorf("%w: %d bytes, not %d", blobstore.ErrSize, info.Size, b.Size)
 	}
-	r := blobstore.NewDigestReader(body, b.Size, b.Announced)
+	keyed := checksum.New()
+	r := blobstore.NewDigestReader(io.TeeReader(body, keyed), b.Size, b.Announced)
 	_, err = io.Copy(io.Discard, r)
 	sum, ok := r.Sum()
 	switch {
@@ -147,7 +149,7 @@ func (s *Service) adopt(ctx context.Context, b Blob, key, put blobstore.Key) (bl
 	case !ok:
 		return none, &StoreError{"read the copy", io.ErrUnexpectedEOF}
 	}
-	return sum, nil
+	return sums{sum, keyed.Checksum()}, nil
 }
 
 // opaque is an error that means nothing but its text.

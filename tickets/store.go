@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"mayfly/blobstore"
+	"mayfly/blobstore/checksum"
 )
 
 // Store keeps the rows of blobs and tickets. Times are truncated to microseconds.
@@ -108,12 +109,13 @@ type Attempt struct {
 
 // Commit is what a finished upload tells the Store.
 type Commit struct {
-	ID      uuid.UUID
-	Key     blobstore.Key
-	SHA256  blobstore.Digest
-	Now     time.Time
-	Expires time.Time
-	Stamp   string // empty for none
+	ID       uuid.UUID
+	Key      blobstore.Key
+	SHA256   blobstore.Digest
+	Checksum checksum.Sum
+	Now      time.Time
+	Expires  time.Time
+	Stamp    string // empty for none
 }
 
 // Spend is one open, as the Store records it.

@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"mayfly/blobstore"
+	"mayfly/blobstore/checksum"
 )
 
 // BlobState is where a blob is in its life. It only moves forward.
@@ -58,6 +59,9 @@ type Blob struct {
 	Announced *blobstore.Digest
 	// SHA256 of the bytes; nil until they are stored.
 	SHA256 *blobstore.Digest
+	// Checksum of the bytes, by which they are verified when they are served; none until
+	// they are stored, of what was stored before there were any, and of a tombstone.
+	Checksum checksum.Sum
 	// Key of the bytes in the blob store; empty until they are stored.
 	Key blobstore.Key
 	// KeyCommitment and Context are the sender's own, opaque to Mayfly.
@@ -127,7 +131,7 @@ func HeldBlob(b Blob) Blob {
 			Unlimited: b.Terms.Unlimited, UnopenedTTL: b.Terms.UnopenedTTL,
 			ReportWindow: b.Terms.ReportWindow, ResumeWindow: b.Terms.ResumeWindow,
 		},
-		Size: b.Size, SHA256: b.SHA256, Key: b.Key,
+		Size: b.Size, SHA256: b.SHA256, Checksum: b.Checksum, Key: b.Key,
 		UploadUntil: b.UploadUntil, ExpiresAt: b.ExpiresAt, PurgeAt: b.PurgeAt,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"mayfly/blobstore"
+	"mayfly/blobstore/checksum"
 )
 
 // BodyError says that the body could not be read to its end: the client's
@@ -37,11 +38,11 @@ func (s *Service) Upload(ctx context.Context, grant Token, body io.Reader, lengt
 	if err := s.Store.BeginAttempt(ctx, b.ID, key, b.UploadUntil, s.now()); err != nil {
 		return Blob{}, known(err, "record the upload", ErrTooLate)
 	}
-	sum, err := s.receive(ctx, b, key, body)
+	sums, err := s.receive(ctx, b, key, body)
 	if err != nil {
 		return Blob{}, err
 	}
-	b = s.storedAs(b, key, sum)
+	b = s.storedAs(b, key, sums)
 	err = s.Store.Commit(ctx, b.commit())
 	if err := s.recorded(ctx, b, err); err != nil {
 		return Blob{}, err
@@ -77,11 +78,11 @@ func (s *Service) UploadNow(ctx context.Context, r Request, body io.Reader) (Iss
 	}
 	defer done()
 	issued := prepare(r, terms, attempt.ID, s.now())
-	sum, err := s.receive(ctx, issued.Blob, attempt.Key, body)
+	sums, err := s.receive(ctx, issued.Blob, attempt.Key, body)
 	if err != nil {
 		return Issued{}, err
 	}
-	b := s.storedAs(issued.Blob, attempt.Key, sum)
+	b := s.storedAs(issued.Blob, attempt.Key, sums)
 	err = ErrTooLate
 	if b.StoredAt.Before(b.UploadUntil) {
 		err = s.Store.Create(ctx, b, rows(issued.Tickets))
@@ -93,9 +94,15 @@ func (s *Service) UploadNow(ctx context.Context, r Request, body io.Reader) (Iss
 	return issued, nil
 }
 
+// sums are of the bytes of a blob, made in one pass.
+type sums struct {
+	sha256   blobstore.Digest
+	checksum checksum.Sum
+}
+
 // receive puts the body of a blob under key. The attempt is on record already; after
 // an error it goes, and what may be there of the bytes before it.
-func (s *Service) receive(ctx context.Context, b Blob, key blobstore.Key, body io.Reader) (blobstore.Digest, error) {
+func (s *Service) receive(ctx context.Context, b Blob, key blobstore.Key, body io.Reader) (sums, error) {
 	ctx, done := s.transfers.begin(ctx, b.ID)
 	defer done()
 	if c, ok := body.(io.Closer); ok {
@@ -103,23 +110,24 @@ func (s *Service) receive(ctx context.Context, b Blob, key blobstore.Key, body i
 		defer context.AfterFunc(ctx, func() { c.Close() })()
 	}
 
-	r := blobstore.NewDigestReader(body, b.Size, b.Announced)
+	keyed := checksum.New()
+	r := blobstore.NewDigestReader(io.TeeReader(body, keyed), b.Size, b.Announced)
 	if err := s.Blobs.Put(ctx, key, r, b.Size); err != nil {
 		s.discard(ctx, b.ID, key)
-		return blobstore.Digest{}, uploadError(ctx, r, err)
+		return sums{}, uploadError(ctx, r, err)
 	}
 	sum, ok := r.Sum()
 	if !ok {
 		s.discard(ctx, b.ID, key)
-		return blobstore.Digest{}, &StoreError{"store the blob", errors.New("the store did not read the body to its end")}
+		return sums{}, &StoreError{"store the blob", errors.New("the store did not read the body to its end")}
 	}
-	return sum, nil
+	return sums{sum, keyed.Checksum()}, nil
 }
 
 // storedAs is the blob once its bytes lie under key, now.
-func (s *Service) storedAs(b Blob, key blobstore.Key, sum blobstore.Digest) Blob {
+func (s *Service) storedAs(b Blob, key blobstore.Key, of sums) Blob {
 	now := s.now()
-	b.State, b.Key, b.SHA256 = BlobStored, key, &sum
+	b.State, b.Key, b.SHA256, b.Checksum = BlobStored, key, &of.sha256, of.checksum
 	b.StoredAt, b.ExpiresAt = now, now.Add(b.Terms.UnopenedTTL)
 	b.PurgeAt = b.ExpiresAt
 	if s.Stamp != nil {
@@ -130,7 +138,10 @@ func (s *Service) storedAs(b Blob, key blobstore.Key, sum blobstore.Digest) Blob
 
 // commit is what the Store is told of a blob that was pending and is stored now.
 func (b Blob) commit() Commit {
-	return Commit{ID: b.ID, Key: b.Key, SHA256: *b.SHA256, Now: b.StoredAt, Expires: b.ExpiresAt, Stamp: b.Stamp}
+	return Commit{
+		ID: b.ID, Key: b.Key, SHA256: *b.SHA256, Checksum: b.Checksum,
+		Now: b.StoredAt, Expires: b.ExpiresAt, Stamp: b.Stamp,
+	}
 }
 
 // recorded says what err, the outcome of recording the stored blob, means.

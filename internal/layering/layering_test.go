@@ -42,16 +42,16 @@ var rules = []rule{
 		allow:  []string{"mayfly/blobstore/..."},
 	},
 	{
-		why:    "the domain packages know the blob store's contract, not each other, no backend and nothing internal",
+		why:    "the domain packages know the blob store's contract and checksums, not each other, no backend and nothing internal",
 		from:   []string{"mayfly/tickets/...", "mayfly/expiry/..."},
 		forbid: []string{"mayfly/..."},
-		allow:  []string{"mayfly/blobstore"},
+		allow:  []string{"mayfly/blobstore", "mayfly/blobstore/checksum"},
 	},
 	{
 		why:    "reports keep the domain packages' rule, and know the sealed key besides",
 		from:   []string{"mayfly/reports/..."},
 		forbid: []string{"mayfly/..."},
-		allow:  []string{"mayfly/blobstore", "mayfly/reports/envelope"},
+		allow:  []string{"mayfly/blobstore", "mayfly/blobstore/checksum", "mayfly/reports/envelope"},
 	},
 	{
 		why:    "the API talks to the domain, never to SQL or a backend",
@@ -63,7 +63,7 @@ var rules = []rule{
 		why:    "the metadata store implements the domain's interfaces and knows no API",
 		from:   []string{"mayfly/internal/sqlstore/..."},
 		forbid: []string{"mayfly/internal/...", "mayfly/cmd/...", "mayfly/blobstore/..."},
-		allow:  []string{"mayfly/internal/sqlstore/...", "mayfly/internal/keys", "mayfly/blobstore"},
+		allow:  []string{"mayfly/internal/sqlstore/...", "mayfly/internal/keys", "mayfly/blobstore", "mayfly/blobstore/checksum"},
 	},
 	{
 		why:    "HTTP lives in the API, the client, the command, the generated code, the S3 backends, metrics' handler, the benchmark and what tests bring up",
@@ -123,6 +123,9 @@ func TestRulesCanFail(t *testing.T) {
 		{"mayfly/tickets", "mayfly/internal/keys", true},
 		{"mayfly/tickets", "mayfly/blobstore/fsblob", true},
 		{"mayfly/tickets", "mayfly/blobstore", false},
+		{"mayfly/tickets", "mayfly/blobstore/checksum", false},
+		{"mayfly/blobstore", "mayfly/blobstore/checksum", true},
+		{"mayfly/blobstore/checksum", "mayfly/tickets", true},
 		{"mayfly/reports", "mayfly/reports/envelope", false},
 		{"mayfly/reports", "mayfly/blobstore", false},
 		{"mayfly/reports", "mayfly/tickets", true},

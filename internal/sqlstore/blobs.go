@@ -11,7 +11,7 @@ import (
 const blobColumns = `b.tenant, b.state,
 	b.policy, b.unlimited, b.shared_ticket, b.unopened_ttl, b.report_window,
 	b.resume_window, b.upload_ttl, b.tombstone_ttl, b.max_size,
-	b.size, b.announced, b.sha256, b.key, b.key_commitment, b.context,
+	b.size, b.announced, b.sha256, b.checksum, b.key, b.key_commitment, b.context,
 	b.created_at, b.upload_until, b.stored_at, b.expires_at, b.purge_at,
 	b.erased_at, b.forget_at, ` + shownReason + `, b.receipt, b.stamp`
 
@@ -34,6 +34,7 @@ func readBlob(r *row, id uuid.UUID) tickets.Blob {
 		Size:          r.int(),
 		Announced:     r.digest(),
 		SHA256:        r.digest(),
+		Checksum:      r.checksum(),
 		Key:           r.key(),
 		KeyCommitment: r.text(),
 		Context:       r.text(),
@@ -63,8 +64,8 @@ const insertBlob = `INSERT INTO blobs (
 	policy, unlimited, shared_ticket, unopened_ttl, report_window,
 	resume_window, upload_ttl, tombstone_ttl, max_size, keep,
 	grant_hash, size, announced, sha256, key, key_commitment, context,
-	ready, created_at, upload_until, stored_at, expires_at, purge_at, look_at, stamp
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)`
+	ready, created_at, upload_until, stored_at, expires_at, purge_at, look_at, stamp, checksum
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)`
 
 // addBlob inserts a blob, pending or stored, that has these tickets.
 func addBlob(c *conn, b tickets.Blob, ts []tickets.Ticket, grant tickets.Hash) error {
@@ -73,7 +74,8 @@ func addBlob(c *conn, b tickets.Blob, ts []tickets.Ticket, grant tickets.Hash) e
 		t.Policy, flag(t.Unlimited), flag(t.SharedTicket), duration(t.UnopenedTTL), duration(t.ReportWindow),
 		duration(t.ResumeWindow), duration(t.UploadTTL), duration(t.TombstoneTTL), t.MaxSize, duration(t.Keep()),
 		hashOrNull(grant), b.Size, digestOrNull(b.Announced), digestOrNull(b.SHA256), keyOrNull(b.Key), b.KeyCommitment, b.Context,
-		int64(len(ts)), micros(b.CreatedAt), micros(b.UploadUntil), microsOrNull(b.StoredAt), microsOrNull(b.ExpiresAt), micros(b.PurgeAt), lookAt(b), textOrNull(b.Stamp))
+		int64(len(ts)), micros(b.CreatedAt), micros(b.UploadUntil), microsOrNull(b.StoredAt), microsOrNull(b.ExpiresAt), micros(b.PurgeAt), lookAt(b),
+		textOrNull(b.Stamp), checksumOrNull(b.Checksum))
 	return err
 }
 

@@ -53,7 +53,7 @@ func (s *Store) FindTicket(ctx context.Context, id uuid.UUID, h tickets.Hash) (t
 // makes each column, and its name, anew for each row.
 const heldColumns = `t.blob_id, t.state, t.claim, t.opened_at, t.delivered_at,
 	b.state, b.unlimited, b.unopened_ttl, b.report_window, b.resume_window,
-	b.size, b.sha256, b.key, b.upload_until, b.expires_at, b.purge_at`
+	b.size, b.sha256, b.checksum, b.key, b.upload_until, b.expires_at, b.purge_at`
 
 func readHeld(r *row, id uuid.UUID, h tickets.Hash) (tickets.Ticket, tickets.Blob) {
 	t := tickets.Ticket{
@@ -76,6 +76,7 @@ func readHeld(r *row, id uuid.UUID, h tickets.Hash) (tickets.Ticket, tickets.Blo
 		},
 		Size:        r.int(),
 		SHA256:      r.digest(),
+		Checksum:    r.checksum(),
 		Key:         r.key(),
 		UploadUntil: r.time(),
 		ExpiresAt:   r.time(),

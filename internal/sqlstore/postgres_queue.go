@@ -15,7 +15,7 @@ const (
 	// eraseBlobs names the ids once. Given as "= ANY" beside the join the planner takes them
 	// for few, and what is purging for less, and joins each with all.
 	eraseBlobs = `UPDATE blobs SET state = 'erased', erased_at = $2, forget_at = $2 + tombstone_ttl,
-		key = NULL, grant_hash = NULL, ready = 0, retry_at = NULL, receipt = i.receipt
+		key = NULL, checksum = NULL, grant_hash = NULL, ready = 0, retry_at = NULL, receipt = i.receipt
 		FROM unnest(CAST($1 AS UUID[]), CAST($3 AS TEXT[])) AS i(id, receipt)
 		WHERE blobs.id = i.id AND COALESCE(state, '') = 'purging'`
 

@@ -21,12 +21,13 @@ const addBlobs = `WITH i AS (
 			CAST($6 AS TEXT[]), CAST($7 AS BIGINT[]), CAST($8 AS BIGINT[]), CAST($9 AS BIGINT[]), CAST($10 AS BIGINT[]),
 			CAST($11 AS BIGINT[]), CAST($12 AS BIGINT[]), CAST($13 AS BIGINT[]), CAST($14 AS BIGINT[]), CAST($15 AS BIGINT[]),
 			CAST($16 AS BYTEA[]), CAST($17 AS BIGINT[]), CAST($18 AS BYTEA[]), CAST($19 AS BYTEA[]), CAST($20 AS TEXT[]), CAST($21 AS TEXT[]), CAST($22 AS TEXT[]),
-			CAST($23 AS BIGINT[]), CAST($24 AS BIGINT[]), CAST($25 AS BIGINT[]), CAST($26 AS BIGINT[]), CAST($27 AS BIGINT[]), CAST($28 AS BIGINT[]), CAST($29 AS BIGINT[]), CAST($30 AS TEXT[]))
+			CAST($23 AS BIGINT[]), CAST($24 AS BIGINT[]), CAST($25 AS BIGINT[]), CAST($26 AS BIGINT[]), CAST($27 AS BIGINT[]), CAST($28 AS BIGINT[]),
+			CAST($29 AS BIGINT[]), CAST($30 AS TEXT[]), CAST($31 AS BYTEA[]))
 			AS i(n, from_attempt, id, tenant, state,
 				policy, unlimited, shared_ticket, unopened_ttl, report_window,
 				resume_window, upload_ttl, tombstone_ttl, max_size, keep,
 				grant_hash, size, announced, sha256, key, key_commitment, context,
-				ready, created_at, upload_until, stored_at, expires_at, purge_at, look_at, stamp)
+				ready, created_at, upload_until, stored_at, expires_at, purge_at, look_at, stamp, checksum)
 	), taken AS (
 		DELETE FROM attempts a USING i
 		WHERE i.from_attempt = 1 AND a.blob_id = i.id AND a.key = i.key AND a.retry_at IS NULL
@@ -36,18 +37,18 @@ const addBlobs = `WITH i AS (
 			policy, unlimited, shared_ticket, unopened_ttl, report_window,
 			resume_window, upload_ttl, tombstone_ttl, max_size, keep,
 			grant_hash, size, announced, sha256, key, key_commitment, context,
-			ready, created_at, upload_until, stored_at, expires_at, purge_at, look_at, stamp)
+			ready, created_at, upload_until, stored_at, expires_at, purge_at, look_at, stamp, checksum)
 		SELECT id, tenant, state,
 			policy, unlimited, shared_ticket, unopened_ttl, report_window,
 			resume_window, upload_ttl, tombstone_ttl, max_size, keep,
 			grant_hash, size, announced, sha256, key, key_commitment, context,
-			ready, created_at, upload_until, stored_at, expires_at, purge_at, look_at, stamp
+			ready, created_at, upload_until, stored_at, expires_at, purge_at, look_at, stamp, checksum
 		FROM i WHERE from_attempt = 0 OR id IN (SELECT blob_id FROM taken)
 		RETURNING id
 	), issued AS (
 		INSERT INTO tickets (id, blob_id, token_hash, recipient, state, created_at)
 		SELECT t.id, t.blob_id, t.hash, t.recipient, 'ready', t.created_at
-		FROM unnest(CAST($31 AS UUID[]), CAST($32 AS UUID[]), CAST($33 AS BYTEA[]), CAST($34 AS TEXT[]), CAST($35 AS BIGINT[]))
+		FROM unnest(CAST($32 AS UUID[]), CAST($33 AS UUID[]), CAST($34 AS BYTEA[]), CAST($35 AS TEXT[]), CAST($36 AS BIGINT[]))
 			AS t(id, blob_id, hash, recipient, created_at)
 		JOIN added ON added.id = t.blob_id
 	)
@@ -92,6 +93,7 @@ type blobArrays struct {
 	stored, expires                               ints
 	purge, look                                   places
 	stamp                                         texts
+	checksum                                      hashes
 }
 
 func (c *blobArrays) add(n int64, b newBlob) {
@@ -108,7 +110,7 @@ func (c *blobArrays) add(n int64, b newBlob) {
 	c.ready, c.created, c.until = append(c.ready, int64(len(b.tickets))), append(c.created, micros(b.CreatedAt)), append(c.until, micros(b.UploadUntil))
 	c.stored, c.expires = append(c.stored, intOrNil(microsOrNull(b.StoredAt))), append(c.expires, intOrNil(microsOrNull(b.ExpiresAt)))
 	c.purge, c.look = append(c.purge, micros(b.PurgeAt)), append(c.look, lookAt(b.Blob))
-	c.stamp = append(c.stamp, textOrNil(textOrNull(b.Stamp)))
+	c.stamp, c.checksum = append(c.stamp, textOrNil(textOrNull(b.Stamp))), append(c.checksum, b.Checksum.Reveal())
 }
 
 func (c *blobArrays) arguments() []any {
@@ -116,7 +118,7 @@ func (c *blobArrays) arguments() []any {
 		c.policy, c.unlimited, c.shared, c.unopened, c.report,
 		c.resume, c.upload, c.tombstone, c.maxSize, c.keep,
 		c.grant, c.size, c.announced, c.sha256, c.key, c.commitment, c.about,
-		c.ready, c.created, c.until, c.stored, c.expires, c.purge, c.look, c.stamp}
+		c.ready, c.created, c.until, c.stored, c.expires, c.purge, c.look, c.stamp, c.checksum}
 }
 
 // ticketArrays are the columns of addBlobs' tickets.

@@ -160,7 +160,7 @@ func (s *Store) BeginEvidence(ctx context.Context, id uuid.UUID, key blobstore.K
 
 const (
 	// storeEvidence is storeBlob, for evidence.
-	storeEvidence = `UPDATE blobs SET state = 'stored', key = $2, sha256 = $3, stored_at = $4,
+	storeEvidence = `UPDATE blobs SET state = 'stored', key = $2, sha256 = $3, stored_at = $4, checksum = $5,
 		expires_at = $4 + unopened_ttl, purge_at = $4 + unopened_ttl, look_at = $4 + unopened_ttl
 		WHERE id = $1 AND ` + isPending + ` AND evidence = 1 AND upload_until > $4
 		AND EXISTS (SELECT 1 FROM attempts WHERE blob_id = $1 AND key = $2 AND retry_at IS NULL)`
@@ -186,7 +186,7 @@ func (s *Store) StoreEvidence(ctx context.Context, e reports.StoredEvidence) err
 		if err := c.hold(`SELECT 1 FROM attempts WHERE blob_id = $1 AND key = $2`, id[:], string(e.Key)); err != nil {
 			return err
 		}
-		n, err := c.exec(storeEvidence, id[:], string(e.Key), e.SHA256[:], micros(e.Now))
+		n, err := c.exec(storeEvidence, id[:], string(e.Key), e.SHA256[:], micros(e.Now), checksumOrNull(e.Checksum))
 		switch {
 		case err != nil:
 			return err

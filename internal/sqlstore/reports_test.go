@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -266,53 +265,7 @@ func TestActAndEntry(t *testing.T) {
 func TestMigrateReports(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
-		l, err := locate(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if f, ok := l.(sqliteFile); ok {
-			if err := f.create(); err != nil {
-				t.Fatal(err)
-			}
-			c, err := f.openVerified() // which chooses the log
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := c.close(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		p, done, err := l.(goosed).provider()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := p.UpTo(t.Context(), 6); err != nil {
-			t.Fatal(err)
-		}
-		if err := done(); err != nil {
-			t.Fatal(err)
-		}
-		b, ts := benchBlob()
-		key, sum := benchKey(b.ID), sha256.Sum256(nil)
-		expires := benchStart.Add(14 * benchDay)
-		db, err := l.open(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = errors.Join(db.write(context.Background(), 2, func(c *conn) error {
-			_, err := c.exec(`INSERT INTO blobs (id, tenant, state, policy, unlimited, shared_ticket, unopened_ttl, report_window, resume_window,
-				upload_ttl, tombstone_ttl, max_size, keep, size, sha256, key, key_commitment, context, ready, created_at, upload_until, stored_at,
-				expires_at, purge_at, look_at)
-				VALUES ($1, 'acme', 'stored', 'view-once', 0, 0, $2, $3, $3, $2, $2, 1000, $3, 100, $4, $5, 'commitment', 'context', 1, $6, $7, $6, $7, $7, $7)`,
-				b.ID[:], duration(14*benchDay), duration(72*time.Hour), sum[:], string(key), micros(benchStart), micros(expires))
-			if err != nil {
-				return err
-			}
-			return addTickets(c, b.ID, ts)
-		}), db.close())
-		if err != nil {
-			t.Fatal(err)
-		}
+		b, ts, expires := oldBlob(t, url, 6, sha256.Sum256(nil), 100)
 		if _, err := Open(t.Context(), Config{URL: url}); !errors.Is(err, ErrSchemaOld) {
 			t.Fatalf("%v, want %v", err, ErrSchemaOld)
 		}

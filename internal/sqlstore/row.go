@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"mayfly/blobstore"
+	"mayfly/blobstore/checksum"
 	"mayfly/tickets"
 )
 
@@ -96,6 +97,19 @@ func (r *row) digest() *blobstore.Digest {
 	return &d
 }
 
+// checksum is none where the column is NULL.
+func (r *row) checksum() checksum.Sum {
+	var raw [checksum.Size]byte
+	if !r.bytes(raw[:]) {
+		return checksum.Sum{}
+	}
+	sum, err := checksum.Parse(raw[:])
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+	return sum
+}
+
 // bytes fills dst and reports whether the column has a value.
 func (r *row) bytes(dst []byte) bool {
 	v := r.value()
@@ -133,6 +147,13 @@ func digestOrNull(d *blobstore.Digest) any {
 		return nil
 	}
 	return d[:]
+}
+
+func checksumOrNull(s checksum.Sum) any {
+	if s.IsZero() {
+		return nil
+	}
+	return s.Reveal()
 }
 
 func receiptOrNull(envelope []byte) any {

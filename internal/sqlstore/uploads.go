@@ -96,7 +96,7 @@ func deleteAttempts(c *conn, blob uuid.UUID) error {
 // bytes at this moment: P1 holds for what is stored. The terms may have become shorter
 // since the caller has read them.
 const storeBlob = `UPDATE blobs
-	SET state = 'stored', key = $2, sha256 = $3, stored_at = $4, stamp = $6,
+	SET state = 'stored', key = $2, sha256 = $3, stored_at = $4, stamp = $6, checksum = $7,
 	expires_at = CASE WHEN $4 + unopened_ttl < $5 THEN $4 + unopened_ttl ELSE $5 END,
 	purge_at = CASE WHEN $4 + unopened_ttl < $5 THEN $4 + unopened_ttl ELSE $5 END,
 	look_at = CASE WHEN unlimited = 0 AND keep < unopened_ttl AND $4 + keep < $5 THEN $4 + keep
@@ -119,7 +119,8 @@ func (s *Store) Commit(ctx context.Context, m tickets.Commit) error {
 		if err := c.hold(`SELECT 1 FROM attempts WHERE blob_id = $1 AND key = $2`, m.ID[:], string(m.Key)); err != nil {
 			return err
 		}
-		n, err := c.exec(storeBlob, m.ID[:], string(m.Key), m.SHA256[:], micros(m.Now), micros(m.Expires), textOrNull(m.Stamp))
+		n, err := c.exec(storeBlob, m.ID[:], string(m.Key), m.SHA256[:], micros(m.Now), micros(m.Expires),
+			textOrNull(m.Stamp), checksumOrNull(m.Checksum))
 		switch {
 		case err != nil:
 			return err

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"mayfly/blobstore"
 	"mayfly/reports"
 	"mayfly/tickets"
 )
@@ -23,6 +24,7 @@ func testEvidence(t *testing.T, open func(*testing.T) Database) {
 	}
 	run("invisible to backends", evidenceInvisible)
 	run("stored", evidenceStored)
+	run("checksum", evidenceChecksum)
 	run("opened once", pullOnce)
 	run("not by the way of others", pullOtherwise)
 	run("key revoked", pullRevoked)
@@ -85,6 +87,28 @@ func evidenceStored(t *testing.T, st Store) {
 	check(t, err)
 	if len(page) != 1 || page[0].ID != r.ID || page[0].Key != key || page[0].SHA256 != r.SHA256 || page[0].Size != r.Size {
 		t.Fatalf("stored: %v", page)
+	}
+}
+
+// evidenceChecksum: the evidence has its own, by which a moderator's open is verified; of a
+// second call nothing is taken.
+func evidenceChecksum(t *testing.T, st Store) {
+	m := moderator(t, st)
+	s := stored(t, st, viewOnce(), 1, start)
+	r := file(t, st, s.tickets[0], start)
+	e := storedEvidence(r, blobstore.NewEvidenceKey(r.ID), start)
+	check(t, st.BeginEvidence(t.Context(), r.ID, e.Key, start))
+	check(t, st.StoreEvidence(t.Context(), e))
+	check(t, st.StoreEvidence(t.Context(), storedEvidence(r, e.Key, start)))
+	check(t, tell(claimFor(t, st, m, report(t, st, r), start)))
+	ticket := pull(t, st, m, r, start)
+	_, b, err := st.FindTicket(t.Context(), ticket.ID, tickets.Hash(ticket.Hash))
+	check(t, err)
+	if !b.Checksum.Equal(e.Checksum) {
+		t.Errorf("another checksum: %v", b.Checksum)
+	}
+	if b, _ := look(t, st, s.ID); !b.Checksum.Equal(s.Checksum) {
+		t.Error("the reported blob's is another now")
 	}
 }
 

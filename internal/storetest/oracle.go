@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"mayfly/blobstore/checksum"
 	"mayfly/expiry"
 	"mayfly/tickets"
 )
@@ -24,7 +25,7 @@ func (o *oracle) uploadable(now time.Time) bool {
 }
 
 func (o *oracle) stored(c tickets.Commit) {
-	o.blob.State, o.blob.Key, o.blob.SHA256 = tickets.BlobStored, c.Key, &c.SHA256
+	o.blob.State, o.blob.Key, o.blob.SHA256, o.blob.Checksum = tickets.BlobStored, c.Key, &c.SHA256, c.Checksum
 	o.blob.StoredAt, o.blob.ExpiresAt, o.blob.PurgeAt = c.Now, c.Expires, c.Expires
 }
 
@@ -117,7 +118,7 @@ func (o *oracle) erased(now time.Time) {
 	if o.blob.State != tickets.BlobPurging {
 		return
 	}
-	o.blob.State, o.blob.Key = tickets.BlobErased, ""
+	o.blob.State, o.blob.Key, o.blob.Checksum = tickets.BlobErased, "", checksum.Sum{}
 	o.blob.ErasedAt, o.blob.ForgetAt = now, now.Add(o.blob.Terms.TombstoneTTL)
 }
 

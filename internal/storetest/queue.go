@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"mayfly/blobstore"
+	"mayfly/blobstore/checksum"
 	"mayfly/expiry"
 	"mayfly/tickets"
 )
@@ -193,7 +194,7 @@ func eraseTombstone(t *testing.T, st Store) {
 	check(t, st.Erase(t.Context(), due, now.Add(time.Hour)))
 	check(t, st.Defer(t.Context(), due[0], now)) // too late, and harmless
 
-	s.State, s.Key, s.Reason = tickets.BlobErased, "", tickets.ReasonUnopened
+	s.State, s.Key, s.Checksum, s.Reason = tickets.BlobErased, "", checksum.Sum{}, tickets.ReasonUnopened
 	s.ErasedAt, s.ForgetAt, s.Receipt = now, now.Add(90*day), `{"payloadType": "signed once"}`
 	s.tickets[0].State, s.tickets[0].Claim, s.tickets[0].OpenedAt = tickets.TicketOpened, claim, start
 	b, ts := look(t, st, s.ID)

@@ -189,7 +189,7 @@ func raceCommits(t *testing.T, stores []Store) {
 			}
 		}
 		b, _ := look(t, stores[0], s.ID)
-		if winner < 0 || b.Key != commits[winner].Key || *b.SHA256 != commits[winner].SHA256 {
+		if winner < 0 || b.Key != commits[winner].Key || !b.Checksum.Equal(commits[winner].Checksum) || *b.SHA256 != commits[winner].SHA256 {
 			t.Fatalf("commit %d won, the blob has key %s", winner, b.Key)
 		}
 	}

@@ -80,7 +80,7 @@ func copied(t *testing.T, st Store, r reports.Report, now time.Time) blobstore.K
 }
 
 func storedEvidence(r reports.Report, key blobstore.Key, now time.Time) reports.StoredEvidence {
-	return reports.StoredEvidence{Report: r.ID, Key: key, SHA256: r.SHA256, Now: now, Act: reports.ActCopied}
+	return reports.StoredEvidence{Report: r.ID, Key: key, SHA256: r.SHA256, Checksum: newChecksum(), Now: now, Act: reports.ActCopied}
 }
 
 // opened is a report of a fresh blob that waits for a moderator.
@@ -273,7 +273,7 @@ func createAll(t *testing.T, st Store, samples []sample, now time.Time) {
 	for i := range samples {
 		s := &samples[i]
 		sum := blobstore.Digest(newHash())
-		s.State, s.Key, s.SHA256 = tickets.BlobStored, newKey(s.ID), &sum
+		s.State, s.Key, s.SHA256, s.Checksum = tickets.BlobStored, newKey(s.ID), &sum, newChecksum()
 		s.StoredAt, s.ExpiresAt, s.PurgeAt = now, now.Add(s.Terms.UnopenedTTL), now.Add(s.Terms.UnopenedTTL)
 		attempts[i] = tickets.Attempt{ID: s.ID, Key: s.Key, Due: now.Add(s.Terms.UploadTTL)}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"mayfly/blobstore"
+	"mayfly/blobstore/checksum"
 	"mayfly/expiry"
 	"mayfly/internal/keys"
 	"mayfly/reports"
@@ -158,13 +159,13 @@ func (s *sample) commit(t *testing.T, st Store, key blobstore.Key, now time.Time
 	t.Helper()
 	c := commitOf(s.Blob, key, now)
 	check(t, st.Commit(t.Context(), c))
-	s.State, s.Key, s.SHA256 = tickets.BlobStored, key, &c.SHA256
+	s.State, s.Key, s.SHA256, s.Checksum = tickets.BlobStored, key, &c.SHA256, c.Checksum
 	s.StoredAt, s.ExpiresAt, s.PurgeAt = now, c.Expires, c.Expires
 }
 
 func commitOf(b tickets.Blob, key blobstore.Key, now time.Time) tickets.Commit {
 	return tickets.Commit{
-		ID: b.ID, Key: key, SHA256: blobstore.Digest(newHash()),
+		ID: b.ID, Key: key, SHA256: blobstore.Digest(newHash()), Checksum: newChecksum(),
 		Now: now, Expires: now.Add(b.Terms.UnopenedTTL),
 	}
 }
@@ -259,6 +260,8 @@ func newHash() (h tickets.Hash) {
 	rand.Read(h[:])
 	return h
 }
+
+func newChecksum() checksum.Sum { return checksum.New().Checksum() }
 
 func newKey(id uuid.UUID) blobstore.Key { return blobstore.NewKey(id) }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mayfly/blobstore"
+	"mayfly/blobstore/checksum"
 	"mayfly/tickets"
 )
 
@@ -22,6 +23,7 @@ func testUploads(t *testing.T, open func(*testing.T) Database) {
 	run("zero grant", zeroGrant)
 	run("attempt is refused when too late", attemptTooLate)
 	run("commit stores", commitStores)
+	run("no checksum", noChecksum)
 	run("commit is refused when too late", commitTooLate)
 	run("commit needs its attempt", commitNeedsAttempt)
 	run("second commit of another key", commitLoses)
@@ -110,6 +112,27 @@ func commitStores(t *testing.T, st Store) {
 	b, ts := look(t, st, s.ID)
 	same(t, "blob", s.Blob, b)
 	same(t, "tickets", s.tickets, ts)
+	for _, ticket := range s.tickets {
+		find(t, st, ticket)
+	}
+}
+
+// noChecksum: as blobs are that a version before checksums has stored.
+func noChecksum(t *testing.T, st Store) {
+	s := pending(t, st, viewOnce(), 1, start)
+	key := newKey(s.ID)
+	check(t, st.BeginAttempt(t.Context(), s.ID, key, s.UploadUntil, start))
+	c := commitOf(s.Blob, key, start)
+	c.Checksum = checksum.Sum{}
+	check(t, st.Commit(t.Context(), c))
+	created := reserved(t, st, 1)
+	created.Checksum = checksum.Sum{}
+	check(t, st.Create(t.Context(), created.Blob, created.tickets))
+	for _, ticket := range []tickets.Ticket{s.tickets[0], created.tickets[0]} {
+		if _, b := find(t, st, ticket); b.State != tickets.BlobStored || !b.Checksum.IsZero() {
+			t.Errorf("the blob is %s, its checksum %v", b.State, b.Checksum)
+		}
+	}
 }
 
 func commitTooLate(t *testing.T, st Store) {
@@ -171,7 +194,7 @@ func reserved(t *testing.T, st Store, n int) sample {
 	s.grant = tickets.Hash{}
 	s.Key = newKey(s.ID)
 	check(t, st.Reserve(t.Context(), []tickets.Attempt{{ID: s.ID, Key: s.Key, Due: s.UploadUntil}}))
-	s.State, s.SHA256 = tickets.BlobStored, new(blobstore.Digest(newHash()))
+	s.State, s.SHA256, s.Checksum = tickets.BlobStored, new(blobstore.Digest(newHash())), newChecksum()
 	s.StoredAt, s.ExpiresAt, s.PurgeAt = start, start.Add(14*day), start.Add(14*day)
 	return s
 }
