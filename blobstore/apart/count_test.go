@@ -79,3 +79,31 @@ func TestCountedOfBoth(t *testing.T) {
 		t.Errorf("%v, %v", removed, err)
 	}
 }
+
+func TestAbsent(t *testing.T) {
+	blobstoretest.TestAbsent(t, func(t *testing.T) blobstore.Store { return &apart.Store{Media: minio(t), Evidence: minio(t)} })
+}
+
+// TestAbsentOfBoth: evidence is absent if neither store has it, a sender's blob if the media
+// store has not.
+func TestAbsentOfBoth(t *testing.T) {
+	t.Parallel()
+	media, evidence := minio(t), minio(t)
+	s := &apart.Store{Media: media, Evidence: evidence}
+	id := owner()
+	blobs := []blobstore.Key{blobstore.NewKey(id), blobstore.NewKey(id)}
+	copies := []blobstore.Key{blobstore.NewEvidenceKey(id), blobstore.NewEvidenceKey(id), blobstore.NewEvidenceKey(id)}
+	put(t, evidence, copies[0], 10)
+	put(t, media, copies[1], 10)
+	put(t, evidence, blobs[1], 10) // where nobody would look for it
+	want := map[blobstore.Key]bool{blobs[0]: true, blobs[1]: true, copies[2]: true}
+	if got := s.Absent(t.Context(), append(blobs, copies...)...); !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	// Of what one of the two cannot tell nothing is known.
+	s.Evidence = silent{evidence}
+	want = map[blobstore.Key]bool{blobs[0]: true, blobs[1]: true}
+	if got := s.Absent(t.Context(), append(blobs, copies...)...); !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

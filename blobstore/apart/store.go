@@ -21,6 +21,7 @@ type Store struct {
 var (
 	_ blobstore.Store           = (*Store)(nil)
 	_ blobstore.CountingDeleter = (*Store)(nil)
+	_ blobstore.AbsenceTeller   = (*Store)(nil)
 	_ blobstore.Unfinisher      = (*Store)(nil)
 	_ blobstore.Presigner       = (*Store)(nil)
 	_ io.Closer                 = (*Store)(nil)

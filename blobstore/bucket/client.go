@@ -44,6 +44,9 @@ type Client interface {
 	// Versions yields the versions and delete markers of all names that begin with
 	// prefix, by name.
 	Versions(ctx context.Context, prefix string) iter.Seq2[Object, error]
+	// VersionsAfter is Versions, of names that come after a name, for whoever expects few:
+	// it asks for FewVersions at a time.
+	VersionsAfter(ctx context.Context, prefix, after string) iter.Seq2[Object, error]
 	// Uploads yields the open multipart uploads of names that begin with prefix.
 	Uploads(ctx context.Context, prefix string) iter.Seq2[Upload, error]
 
@@ -53,6 +56,9 @@ type Client interface {
 	// no: the canary of Examine finds out.
 	Bucket(ctx context.Context) (Settings, error)
 }
+
+// FewVersions is how many versions an answer to VersionsAfter has at the most.
+const FewVersions = 50
 
 // MaxCopy is how much the server copies in one request (S3's own limit).
 const MaxCopy = 5 << 30

@@ -1,6 +1,7 @@
 package minioblob
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -63,6 +64,19 @@ func TestCountedVersions(t *testing.T) {
 		want := map[blobstore.Key]int64{"keyaa": 5, "keyaab": 2}
 		if removed, err := s.DeleteCounted(t.Context(), "keyaab", "keyaa"); err != nil || !maps.Equal(removed, want) {
 			t.Errorf("%s: %v, %v; want %v", server, removed, err, want)
+		}
+	}
+}
+
+func TestAbsent(t *testing.T) {
+	for server, variable := range servers {
+		for _, versioned := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, versioned %v", server, versioned), func(t *testing.T) {
+				blobstoretest.TestAbsent(t, func(t *testing.T) blobstore.Store {
+					cfg, keys := newBucket(t, variable, versioned)
+					return open(t, cfg, keys)
+				})
+			})
 		}
 	}
 }

@@ -12,11 +12,20 @@ import (
 )
 
 func (c *client) Versions(ctx context.Context, prefix string) iter.Seq2[bucket.Object, error] {
+	return c.versions(ctx, minio.ListObjectsOptions{Prefix: prefix})
+}
+
+func (c *client) VersionsAfter(ctx context.Context, prefix, after string) iter.Seq2[bucket.Object, error] {
+	return c.versions(ctx, minio.ListObjectsOptions{Prefix: prefix, StartAfter: after, MaxKeys: bucket.FewVersions})
+}
+
+func (c *client) versions(ctx context.Context, opts minio.ListObjectsOptions) iter.Seq2[bucket.Object, error] {
+	opts.WithVersions, opts.Recursive = true, true
 	return func(yield func(bucket.Object, error) bool) {
 		// Cancelled when the caller has enough: minio-go lists in a goroutine.
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		for info := range c.core.ListObjectsIter(ctx, c.bucket, minio.ListObjectsOptions{Prefix: prefix, WithVersions: true, Recursive: true}) {
+		for info := range c.core.ListObjectsIter(ctx, c.bucket, opts) {
 			if info.Err != nil {
 				yield(bucket.Object{}, failure(info.Err))
 				return

@@ -93,3 +93,12 @@ func TestCountedVersions(t *testing.T) {
 		}
 	})
 }
+
+func TestAbsent(t *testing.T) {
+	budget := bucket.NewBudget(bucket.DefaultBudget)
+	everySetup(t, func(t *testing.T, s setup) {
+		blobstoretest.TestAbsent(t, func(t *testing.T) blobstore.Store {
+			return bucket.New(s.client(t), "blobs", budget)
+		})
+	})
+}

@@ -24,11 +24,21 @@ var errNoNext = errors.New("the answer has more behind it, and does not say wher
 
 // Versions implements bucket.Client.
 func (c *client) Versions(ctx context.Context, prefix string) iter.Seq2[bucket.Object, error] {
+	return c.versions(ctx, s3.ListObjectVersionsInput{Prefix: &prefix})
+}
+
+// VersionsAfter implements bucket.Client.
+func (c *client) VersionsAfter(ctx context.Context, prefix, after string) iter.Seq2[bucket.Object, error] {
+	return c.versions(ctx, s3.ListObjectVersionsInput{Prefix: &prefix, KeyMarker: &after, MaxKeys: aws.Int32(bucket.FewVersions)})
+}
+
+func (c *client) versions(ctx context.Context, first s3.ListObjectVersionsInput) iter.Seq2[bucket.Object, error] {
 	return func(yield func(bucket.Object, error) bool) {
-		in := &s3.ListObjectVersionsInput{Bucket: &c.bucket, Prefix: &prefix}
+		in := first // each time anew: the caller may range over it twice
+		in.Bucket = &c.bucket
 		for {
 			page, cancel := context.WithTimeout(ctx, pageTimeout)
-			out, err := c.api.ListObjectVersions(page, in)
+			out, err := c.api.ListObjectVersions(page, &in)
 			cancel()
 			if err != nil {
 				yield(bucket.Object{}, fault("ListObjectVersions", err))
