@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -55,7 +56,11 @@ type signature struct {
 
 // pae is DSSE's pre-authentication encoding: what is signed (protocol.md).
 func pae(payloadType string, payload []byte) []byte {
-	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(payloadType), payloadType, len(payload), payload)
+	b := make([]byte, 0, len("DSSEv1")+2*len(" 65536 ")+len(payloadType)+len(payload))
+	b = strconv.AppendInt(append(b, "DSSEv1 "...), int64(len(payloadType)), 10)
+	b = append(append(append(b, ' '), payloadType...), ' ')
+	b = append(strconv.AppendInt(b, int64(len(payload)), 10), ' ')
+	return append(b, payload...)
 }
 
 // Verified is what a keyring vouches for: a Receipt or a Summary.
@@ -169,24 +174,18 @@ func (v *Verified) read(payloadType string) error {
 	return nil
 }
 
-// seal puts the statement into an envelope, signed with the key.
-func seal(key ed25519.PrivateKey, payloadType string, statement any) ([]byte, error) {
-	payload, err := json.Marshal(statement)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrStatement, err)
-	}
-	s, err := json.Marshal(signature{
-		KeyID: publicOf(key).ID(),
-		Sig:   base64.StdEncoding.EncodeToString(ed25519.Sign(key, pae(payloadType, payload))),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(envelope{
-		PayloadType: payloadType,
-		Payload:     base64.StdEncoding.EncodeToString(payload),
-		Signatures:  []json.RawMessage{s},
-	})
+// sealRoom is more than an envelope has beside its payload.
+const sealRoom = 256
+
+// seal puts the statement into an envelope, signed: what json.Marshal makes of one.
+func (s *Signer) seal(payloadType string, payload []byte) []byte {
+	sig := ed25519.Sign(s.key, pae(payloadType, payload))
+	b := make([]byte, 0, sealRoom+base64.StdEncoding.EncodedLen(len(payload)))
+	b = appendText(append(b, `{"payloadType":`...), payloadType)
+	b = base64.StdEncoding.AppendEncode(append(b, `,"payload":"`...), payload)
+	b = append(append(b, `","signatures":[{"keyid":"`...), s.id...)
+	b = base64.StdEncoding.AppendEncode(append(b, `","sig":"`...), sig)
+	return append(b, `"}]}`...)
 }
 
 // decodeBase64 takes the one way in which bytes are written in standard base64:

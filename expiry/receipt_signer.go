@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ const howToMake = "make one with: openssl genpkey -algorithm ed25519"
 // that key, never as the key (P8). It may be used by many goroutines at once.
 type Signer struct {
 	key  ed25519.PrivateKey
+	id   string // of key; it is in each envelope
 	keys Keyring
 }
 
@@ -69,6 +71,7 @@ func NewSigner(file []byte) (*Signer, error) {
 	if s.key == nil {
 		return nil, fmt.Errorf("%w: no %s among them; %s", ErrKeys, pemPrivate, howToMake)
 	}
+	s.id = publicOf(s.key).ID()
 	return s, nil
 }
 
@@ -95,7 +98,7 @@ func (s *Signer) read(b *pem.Block) (ed25519.PublicKey, error) {
 }
 
 // KeyID is the id of the key that signs.
-func (s *Signer) KeyID() string { return publicOf(s.key).ID() }
+func (s *Signer) KeyID() string { return s.id }
 
 // Keyring are the public keys, for all to have. None has a time: the file of the
 // keys has no room for it.
@@ -109,7 +112,11 @@ func (s *Signer) Sign(r Receipt) ([]byte, error) {
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("%w: receipt of blob %s: %w", ErrStatement, r.Blob, err)
 	}
-	return seal(s.key, ReceiptType, r)
+	payload, err := r.appendJSON(make([]byte, 0, receiptRoom))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrStatement, err)
+	}
+	return s.seal(ReceiptType, payload), nil
 }
 
 // SignSummary is Sign for a summary.
@@ -118,7 +125,11 @@ func (s *Signer) SignSummary(m Summary) ([]byte, error) {
 	if err := m.check(); err != nil {
 		return nil, fmt.Errorf("%w: summary of %s: %w", ErrStatement, m.Month, err)
 	}
-	return seal(s.key, SummaryType, m)
+	payload, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrStatement, err)
+	}
+	return s.seal(SummaryType, payload), nil
 }
 
 // Format prints the id of the key that signs, for every verb.
