@@ -219,3 +219,18 @@ func (p *Policies) Finish(ctx context.Context) ([]PolicyChange, error) {
 	}
 	return open, errors.Join(errs...)
 }
+
+// maxUnfinished bounds what a scrape of the metrics reads.
+const maxUnfinished = 1000
+
+// Unfinished is how many changes stored blobs have still to follow, a thousand at the
+// most, and when the oldest of them was made: the zero time if there is none.
+func (p *Policies) Unfinished(ctx context.Context) (n int64, oldest time.Time, err error) {
+	open, err := p.Store.OpenChanges(ctx, maxUnfinished)
+	for _, c := range open {
+		if oldest.IsZero() || c.At.Before(oldest) {
+			oldest = c.At
+		}
+	}
+	return int64(len(open)), oldest, err
+}

@@ -197,6 +197,30 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
+func TestPolicyChanges(t *testing.T) {
+	t.Parallel()
+	m := New()
+	var unfinished int64 = 2
+	oldest := time.Now().Add(-time.Hour)
+	var fail error
+	m.PolicyChanges(func(context.Context) (int64, time.Time, error) { return unfinished, oldest, fail })
+	m.Backlog(func(context.Context) (int64, time.Time, error) { return 7, time.Time{}, nil })
+	got := values(t, m)
+	if age := got["mayfly_oldest_unfinished_policy_change_seconds"]; got["mayfly_unfinished_policy_changes"] != 2 || age < 3600 || age > 3700 {
+		t.Errorf("%v, %v", got["mayfly_unfinished_policy_changes"], age)
+	}
+	unfinished, oldest = 0, time.Time{}
+	expect(t, m, map[string]float64{"mayfly_unfinished_policy_changes": 0, "mayfly_oldest_unfinished_policy_change_seconds": 0, "mayfly_due_blobs": 7})
+	fail = errors.New("database is down")
+	if _, ok := values(t, m)["mayfly_unfinished_policy_changes"]; ok {
+		t.Error("a number that nobody could read")
+	}
+	fail = nil
+	if values(t, m)["mayfly_policy_read_failures_total"] < 1 {
+		t.Error("the failure is not counted")
+	}
+}
+
 func BenchmarkObserve(b *testing.B) {
 	r := New().Route("POST /v1/download")
 	b.ReportAllocs()

@@ -27,6 +27,7 @@ func existing(t *testing.T) map[string]series {
 	t.Helper()
 	m := metrics.New()
 	m.Backlog(func(context.Context) (int64, time.Time, error) { return 1, time.Now(), nil })
+	m.PolicyChanges(func(context.Context) (int64, time.Time, error) { return 1, time.Now(), nil })
 	m.Reports(func(context.Context) (metrics.ReportBacklog, error) { return metrics.ReportBacklog{}, nil })
 	// Of routes and codes none is there beforehand.
 	for _, route := range routes(t) {

@@ -126,7 +126,7 @@ func TestEveryAlarmIsThere(t *testing.T) {
 	for _, name := range []string{
 		"mayfly_oldest_overdue_seconds", "mayfly_due_blobs",
 		"mayfly_purge_last_success_timestamp_seconds", "mayfly_purge_failures_total", "mayfly_purge_unsigned_total",
-		"mayfly_purge_braked", "mayfly_deletion_stopped",
+		"mayfly_purge_braked", "mayfly_deletion_stopped", "mayfly_oldest_unfinished_policy_change_seconds",
 		"mayfly_sweep_found", "mayfly_sweep_braked", "mayfly_sweep_last_success_timestamp_seconds",
 		"mayfly_http_requests_total", "mayfly_opens_total", "mayfly_job_panics_total", "up",
 	} {
