@@ -23,7 +23,10 @@ var (
 )
 
 const (
-	purgeBatch      = 1000
+	// purgeBatch is large for the sake of folders, where each that a batch touches costs
+	// an fsync; busyBatch is what nobody notices.
+	purgeBatch      = 2000
+	busyBatch       = 200
 	purgeMaxBatches = 1000
 	purgeLease      = 5 * time.Minute
 
@@ -49,14 +52,19 @@ type Purge struct {
 	Blobs blobstore.Store
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
-	// Batch is how many entries are claimed at once; 1000 if 0.
+	// Batch is how many entries are claimed at once; 2000 if 0, and no more than 200
+	// while Busy says so.
 	Batch int
 	// MaxBatches ends a pass that always finds more; 1000 if 0.
 	MaxBatches int
-	// Lease is how long a batch is kept from other processes; 5 minutes if 0. Half
-	// of it is the time that the blob store has, so that a store that hangs is
-	// told from one that works, and what happened is recorded within the lease.
+	// Lease is how long a batch is kept from other processes; 5 minutes if 0. A third
+	// of it is the time that the blob store has, so that a store that hangs is told
+	// from one that works: a batch may wait for another before, and what happened is
+	// recorded within the lease.
 	Lease time.Duration
+	// Busy, if not nil, says whether people are served at this moment. Then a pass
+	// leaves them most of the machine (yields).
+	Busy func() bool
 	// MaxShare of all blobs is what a pass may erase without Force, of those whose
 	// deadline has passed; 0.5 if 0. Allowed of them it may in any case; 1000 if 0.
 	MaxShare float64
@@ -140,13 +148,18 @@ func (p *Purge) Run(ctx context.Context) (PurgeResult, error) {
 // eraseDue erases what was due when the pass began: what the brake has judged. Of a
 // clock that jumps while the pass is under way it takes nothing.
 func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) (err error) {
-	limit := cmp.Or(p.Batch, purgeBatch)
+	most := cmp.Or(p.MaxBatches, purgeMaxBatches)
 	barren := 0
-	// The tombstones of a batch are written while the bytes of the next one are claimed and
-	// deleted: database, blob store and signatures wait for each other no more than that.
+	// While the bytes of a batch are deleted the next one is claimed, and the tombstones
+	// of the one before are written: database, blob store and signatures do not wait for
+	// each other.
+	var ahead aside[claimed]
 	var behind recording
-	defer func() { err = errors.Join(err, behind.end(r)) }()
-	for n := range cmp.Or(p.MaxBatches, purgeMaxBatches) {
+	defer func() {
+		ahead.wait() // what it has claimed is due again when the lease runs out
+		err = errors.Join(err, behind.end(r))
+	}()
+	for n := range most {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -156,25 +169,28 @@ func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) (
 		if err := notStopped(ctx, p.Queue); err != nil {
 			return err // somebody stopped this very pass
 		}
-		// The clock is read for each batch: a long pass must not take leases that
-		// have run out before they begin.
-		now := p.now()
-		due := now
-		if began.Before(now) {
-			due = began
-		}
-		if now.Sub(due) > muchLater {
-			// The lease of the batch before ends a day ahead of due: it looks lost to a claim.
-			if err := behind.end(r); err != nil {
-				return err
+		working := time.Now()
+		next, ok := ahead.wait()
+		if !ok {
+			if p.farBehind(began) {
+				// The lease of the batch before ends a day ahead: it looks lost to a claim.
+				if err := behind.end(r); err != nil {
+					return err
+				}
 			}
+			next = p.claim(ctx, began)
 		}
-		batch, err := p.Queue.Claim(ctx, due, now.Sub(due)+p.lease(), limit)
-		if err != nil {
-			return fmt.Errorf("claim what is due: %w", err)
+		if next.err != nil {
+			return fmt.Errorf("claim what is due: %w", next.err)
 		}
+		batch := next.batch
 		if len(batch) == 0 {
 			return nil
+		}
+		last := len(batch) < next.limit || n == most-1 // the rest is not due, or others are at it
+		yield := !last && p.yields(batch)
+		if !last && !yield && !p.farBehind(began) {
+			ahead = beside(func() claimed { return p.claim(ctx, began) })
 		}
 		gone, kept, deleted, down := p.erase(ctx, batch)
 		if err := errors.Join(ctx.Err(), behind.end(r)); err != nil {
@@ -196,13 +212,41 @@ func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) (
 		if barren == barrenBatches {
 			return fmt.Errorf("%w: nothing of %d batches could be deleted", ErrStoreDown, barren)
 		}
-		if len(batch) < limit {
-			return nil // the rest is not due, or others are at it
+		if len(batch) < next.limit {
+			return nil
+		}
+		if yield {
+			if err := behind.end(r); err != nil {
+				return err
+			}
+			rest(ctx, time.Since(working))
 		}
 	}
 	r.More = true
 	return nil
 }
+
+// claimed is what a claim of up to limit got.
+type claimed struct {
+	batch []Due
+	limit int
+	err   error
+}
+
+// claim takes a batch of what was due when the pass began. The clock is read each time:
+// a long pass must not take leases that have run out before they begin.
+func (p *Purge) claim(ctx context.Context, began time.Time) claimed {
+	now, limit := p.now(), p.limit()
+	due := now
+	if began.Before(now) {
+		due = began
+	}
+	batch, err := p.Queue.Claim(ctx, due, now.Sub(due)+p.lease(), limit)
+	return claimed{batch, limit, err}
+}
+
+// farBehind: of one batch at a time only, then.
+func (p *Purge) farBehind(began time.Time) bool { return p.now().Sub(began) > muchLater }
 
 // doubt is an entry that is put off, and why.
 type doubt struct {
@@ -240,7 +284,7 @@ func (p *Purge) count(kept []doubt, r *PurgeResult) {
 // seen to be gone; deleted is what the store has acknowledged, and down an error that
 // concerns no single key.
 func (p *Purge) deleteBytes(ctx context.Context, batch []Due) (doubts []Failure, deleted deletion, down error) {
-	ctx, cancel := context.WithTimeout(ctx, p.lease()/2)
+	ctx, cancel := context.WithTimeout(ctx, p.lease()/3)
 	defer cancel()
 
 	var keys []blobstore.Key
@@ -254,13 +298,14 @@ func (p *Purge) deleteBytes(ctx context.Context, batch []Due) (doubts []Failure,
 		failed, down = byKey(err)
 	}
 	deleted.at = p.now()
+	seen := blobstore.Absent(ctx, p.Blobs, keys...)
 	doubts = make([]Failure, len(batch))
 	parallel(len(batch), func(i int) {
 		for _, key := range batch[i].Keys {
 			// A key whose deletion failed is not looked for: that it cannot be read
 			// now does not say that it stays away (blobstore, number 4).
 			stage, err := StageDelete, cmp.Or(failed[key], down)
-			if err == nil {
+			if err == nil && !seen[key] {
 				stage, err = StageVerify, p.absent(ctx, key)
 			}
 			if err == nil && batch[i].mayBeUnfinished() {
@@ -317,11 +362,11 @@ func (r *PurgeResult) failedAt(stage string, n int) {
 }
 
 func (p *Purge) forget(ctx context.Context, r *PurgeResult) error {
-	limit := cmp.Or(p.Batch, purgeBatch)
 	for range cmp.Or(p.MaxBatches, purgeMaxBatches) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		limit, working := p.limit(), time.Now()
 		n, err := p.Queue.Forget(ctx, p.now(), limit)
 		if err != nil {
 			return fmt.Errorf("forget old tombstones: %w", err)
@@ -329,6 +374,9 @@ func (p *Purge) forget(ctx context.Context, r *PurgeResult) error {
 		r.Forgotten += int64(n)
 		if n < limit {
 			return nil
+		}
+		if p.busy() {
+			rest(ctx, time.Since(working))
 		}
 	}
 	r.More = true

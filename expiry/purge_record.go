@@ -7,10 +7,8 @@ import (
 )
 
 // recording is the writing of one batch's tombstones, which runs while the next batch is
-// claimed. The zero recording is over.
-type recording struct {
-	result chan recorded
-}
+// deleted. The zero recording is over.
+type recording struct{ aside[recorded] }
 
 // recorded is what a recording did.
 type recorded struct {
@@ -21,36 +19,23 @@ type recorded struct {
 	// the lease runs out.
 	unrecorded int
 	err        error
-	// panicked is what it panicked with: whoever waits for it does so in its place, where
-	// panics are caught.
-	panicked any
 }
 
 // record makes tombstones of entries whose bytes are gone, with their receipts, and puts
 // off the others. Both are tried: neither should wait out a lease because of the other.
 func (p *Purge) record(ctx context.Context, gone []Due, kept []doubt, deleted deletion) recording {
-	r := recording{make(chan recorded, 1)}
-	go func() {
-		var done recorded
-		defer func() {
-			done.panicked = recover()
-			r.result <- done
-		}()
-		done = p.recordGone(ctx, gone, deleted)
+	return recording{beside(func() recorded {
+		done := p.recordGone(ctx, gone, deleted)
 		done.err = errors.Join(done.err, p.putOff(ctx, kept))
-	}()
-	return r
+		return done
+	})}
 }
 
 // end waits for the recording and adds what it did to the result; once.
 func (r *recording) end(to *PurgeResult) error {
-	if r.result == nil {
+	done, ok := r.wait()
+	if !ok {
 		return nil
-	}
-	done := <-r.result
-	r.result = nil
-	if done.panicked != nil {
-		panic(done.panicked)
 	}
 	to.Unsigned += done.unsigned
 	if done.unrecorded > 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,4 +66,41 @@ func TestPurgeTellsTheStage(t *testing.T) {
 			t.Errorf("%+v, %v", r, err)
 		}
 	})
+}
+
+// eraseThatPanics is named in the stack of its panic.
+func eraseThatPanics() error { panic("boom") }
+
+// A panic while tombstones are written, in a goroutine that the purge started or in a
+// worker of that one, is told with the stack of where it happened.
+func TestPurgePanicOfTheRecordingHasItsStack(t *testing.T) {
+	t.Parallel()
+	for where, change := range map[string]func(*expiry.Purge){
+		"eraseThatPanics": func(p *expiry.Purge) { p.Queue = forgetful{p.Queue, eraseThatPanics} },
+		"ed25519.Sign":    func(p *expiry.Purge) { p.Receipts = new(expiry.Signer) }, // without a key
+	} {
+		t.Run(where, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.pendingWith(1)
+			passes := make(chan expiry.Pass, 1)
+			s := newSchedule(t, func(p expiry.Pass) { passes <- p },
+				expiry.Job{Name: "purge", Spec: "@daily", Run: func(ctx context.Context) error {
+					p := w.purge()
+					change(p)
+					_, err := p.Run(ctx)
+					return err
+				}})
+			s.Start(t.Context())
+			pass := <-passes
+			stop(t, s)
+			p := new(expiry.PanicError)
+			if !errors.As(pass.Err, &p) {
+				t.Fatalf("%v", pass.Err)
+			}
+			if !strings.Contains(string(p.Stack), where) {
+				t.Errorf("the stack does not say where:\n%s", p.Stack)
+			}
+		})
+	}
 }

@@ -15,9 +15,20 @@ var errUnsent = errors.New("the blob was unsent during the transfer")
 // transfers are the uploads and downloads under way in this process, so that an
 // unsend can cut them. The zero value is ready.
 type transfers struct {
-	mu   sync.Mutex
-	next uint64
-	live map[uuid.UUID]map[uint64]context.CancelCauseFunc
+	mu    sync.Mutex
+	next  uint64
+	began time.Time // the last one
+	live  map[uuid.UUID]map[uint64]context.CancelCauseFunc
+}
+
+// servingFor is how long after the last transfer began it may be that no more come.
+const servingFor = time.Second
+
+// Serving reports whether media goes in and out at this moment: what can wait, waits.
+func (s *Service) Serving() bool {
+	s.transfers.mu.Lock()
+	defer s.transfers.mu.Unlock()
+	return !s.transfers.began.IsZero() && time.Since(s.transfers.began) < servingFor
 }
 
 // begin registers a transfer of the blob. The context ends when the transfer is
@@ -33,6 +44,7 @@ func (t *transfers) begin(ctx context.Context, id uuid.UUID) (_ context.Context,
 		t.live[id] = make(map[uint64]context.CancelCauseFunc)
 	}
 	t.next++
+	t.began = time.Now()
 	n := t.next
 	t.live[id][n] = cancel
 	return ctx, func() {

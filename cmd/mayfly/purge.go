@@ -12,6 +12,10 @@ import (
 	"mayfly/internal/sqlstore"
 )
 
+// besideServer is how many blobs a purge from the command line claims at once: it may run
+// beside a server on the same SQLite, and cannot see whether that one serves people.
+const besideServer = 250
+
 type purgeCmd struct {
 	storeFlags   `embed:""`
 	erasureFlags `embed:""`
@@ -39,6 +43,7 @@ func (c *purgeCmd) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	p := newPurge(db, blobs, nil)
+	p.Batch, p.MaxBatches = besideServer, 1_000_000/besideServer
 	due, err := p.Preview(ctx)
 	if err != nil {
 		return err

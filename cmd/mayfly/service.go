@@ -61,11 +61,13 @@ func openService(ctx context.Context, stores storeFlags, log *slog.Logger, now f
 	s.tickets = &tickets.Service{Store: db, Blobs: blobs, Policies: s.termsOf, Now: now}
 	s.reports = &reports.Service{Store: db, Blobs: blobs, Recipients: (*moderators)(nil).recipients, Terms: s.evidenceTerms, Cut: s.tickets.Cut, Now: now}
 	s.purge = newPurge(db, blobs, now)
+	s.purge.Busy = s.tickets.Serving
 	s.sweepTurn = &expiry.Turn{Turns: db, Job: sweepJob, Holder: uuid.New(), Now: now}
 	s.api = &api.Server{Tickets: s.tickets, Policies: s.policies, Keys: db, Ready: s.ready, Log: log, Metrics: s.metrics}
 	s.api.Purge, s.api.Purged = s.purge, s.purged
 	s.api.Reports.Service = s.reports
 	s.metrics.Backlog(s.backlog)
+	s.metrics.PolicyChanges(s.policies.Unfinished)
 	s.metrics.Reports(s.reportBacklog)
 	return s, nil
 }

@@ -78,9 +78,10 @@ type house struct {
 	blobs blobstore.Store
 }
 
-// overdue is a blob as nobody opened it in time.
+// overdue is a blob as nobody opened it in time, a minute ago: a purge by the schedule
+// finds nothing that is later.
 func overdue(key blobstore.Key, id uuid.UUID, body payload, digest blobstore.Digest) (tickets.Blob, []tickets.Ticket) {
-	stored := time.Now().UTC().Add(-unopenedTTL - time.Hour)
+	stored := time.Now().UTC().Add(-unopenedTTL - time.Minute)
 	return tickets.Blob{
 		ID: id, Tenant: "bench", State: tickets.BlobStored, Key: key, Size: body.size, SHA256: &digest,
 		Terms: tickets.Terms{

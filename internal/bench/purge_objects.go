@@ -22,7 +22,7 @@ import (
 const purgeObjectsTarget = 0.8
 
 // purgeObjects compares a whole purge, with its claims, deletions, looks whether all is
-// gone, receipts and tombstones, with what deletes the same blobs and nothing else: a
+// gone, tombstones and, the second time, receipts, with what deletes the same blobs and nothing else: a
 // loop of the same store's Delete, which is as durable, and of MinIO also minio-go's
 // RemoveObjects. In every turn the store is filled anew.
 func purgeObjects(ctx context.Context, b *bench, r *report) error {
@@ -82,24 +82,27 @@ func (b *bench) purgeStore(ctx context.Context, r *report, name string, h house,
 	if err != nil {
 		return err
 	}
-	sides := []emptying{
-		h.filled(body, n, func(ctx context.Context) error {
-			return h.purge(ctx, &expiry.Purge{Receipts: signer, Allowed: int64(n)}, int64(n))
-		}),
-		h.put(body, n, func(ctx context.Context, keys []blobstore.Key) error { return h.deleteAll(ctx, keys) }),
+	purge := func(receipts *expiry.Signer) emptying {
+		return h.filled(body, n, func(ctx context.Context) error {
+			return h.purge(ctx, &expiry.Purge{Receipts: receipts, Allowed: int64(n)}, int64(n))
+		})
 	}
-	what := fmt.Sprintf("%d blobs of 4 KiB in %s, a whole purge with receipts; in place of the plain server a loop of ", n, name)
-	whats := []string{what + "the store's Delete"}
+	purges := []string{"a whole purge", "a whole purge with receipts"}
+	sides := []emptying{purge(nil), purge(signer), h.put(body, n, h.deleteAll)}
+	loops := []string{"the store's Delete"}
 	if d != nil {
 		sides = append(sides, h.put(body, n, d.removeAll))
-		whats = append(whats, what+"minio-go's RemoveObjects")
+		loops = append(loops, "minio-go's RemoveObjects")
 	}
 	turns, err := b.alternate(ctx, float64(n), sides, h.empty)
 	if err != nil {
 		return err
 	}
-	for i, what := range whats {
-		r.add(newFigure("purge-objects", what, erasures, turns[i+1], turns[0], purgeObjectsTarget))
+	for i, loop := range loops {
+		for j, purge := range purges {
+			what := fmt.Sprintf("%d blobs of 4 KiB in %s, %s; in place of the plain server a loop of %s", n, name, purge, loop)
+			r.add(newFigure("purge-objects", what, erasures, turns[len(purges)+i], turns[j], purgeObjectsTarget))
+		}
 	}
 	return nil
 }

@@ -7,13 +7,13 @@ import (
 	"mayfly/expiry"
 )
 
-// chunk is small: there is one writer, and what it does for the purge must not keep an
-// open waiting.
-func (s *sqliteDatabase) chunk() int { return 128 }
+// chunk is as many as other writes may wait for: there is one writer. A purge asks for
+// fewer at a time while people are served.
+func (s *sqliteDatabase) chunk() int { return 1000 }
 
 const (
 	eraseBlob = `UPDATE blobs SET state = 'erased', erased_at = $2, forget_at = $2 + tombstone_ttl,
-		key = NULL, grant_hash = NULL, ready = 0, retry_at = NULL, receipt = $3
+		key = NULL, checksum = NULL, grant_hash = NULL, ready = 0, retry_at = NULL, receipt = $3
 		WHERE id = $1 AND state = 'purging'`
 
 	eraseAttempt = `DELETE FROM attempts WHERE blob_id = $1 AND key = $2 AND retry_at IS NOT NULL`
