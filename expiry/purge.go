@@ -24,8 +24,10 @@ var (
 
 const (
 	// purgeBatch is large for the sake of folders, where each that a batch touches costs
-	// an fsync; busyBatch is what nobody notices.
-	purgeBatch      = 2000
+	// an fsync; busyBatch is what nobody notices. The first batch of a pass is small, so
+	// that the deletions begin soon, and each may be twice as large as the one before.
+	purgeBatch      = 4000
+	firstBatch      = 250
 	busyBatch       = 200
 	purgeMaxBatches = 1000
 	purgeLease      = 5 * time.Minute
@@ -52,8 +54,8 @@ type Purge struct {
 	Blobs blobstore.Store
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
-	// Batch is how many entries are claimed at once; 2000 if 0, and no more than 200
-	// while Busy says so.
+	// Batch is how many entries are claimed at once, at the most; 4000 if 0, and no more
+	// than 200 while Busy says so.
 	Batch int
 	// MaxBatches ends a pass that always finds more; 1000 if 0.
 	MaxBatches int
@@ -178,7 +180,7 @@ func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) (
 					return err
 				}
 			}
-			next = p.claim(ctx, began)
+			next = p.claim(ctx, began, n)
 		}
 		if next.err != nil {
 			return fmt.Errorf("claim what is due: %w", next.err)
@@ -190,7 +192,7 @@ func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) (
 		last := len(batch) < next.limit || n == most-1 // the rest is not due, or others are at it
 		yield := !last && p.yields(batch)
 		if !last && !yield && !p.farBehind(began) {
-			ahead = beside(func() claimed { return p.claim(ctx, began) })
+			ahead = beside(func() claimed { return p.claim(ctx, began, n+1) })
 		}
 		gone, kept, deleted, down := p.erase(ctx, batch)
 		if err := errors.Join(ctx.Err(), behind.end(r)); err != nil {
@@ -233,10 +235,10 @@ type claimed struct {
 	err   error
 }
 
-// claim takes a batch of what was due when the pass began. The clock is read each time:
+// claim takes the nth batch of what was due when the pass began. The clock is read each time:
 // a long pass must not take leases that have run out before they begin.
-func (p *Purge) claim(ctx context.Context, began time.Time) claimed {
-	now, limit := p.now(), p.limit()
+func (p *Purge) claim(ctx context.Context, began time.Time, n int) claimed {
+	now, limit := p.now(), min(p.limit(), firstBatch<<min(n, 16))
 	due := now
 	if began.Before(now) {
 		due = began

@@ -81,14 +81,14 @@ func TestCountedOfBoth(t *testing.T) {
 }
 
 func TestAbsent(t *testing.T) {
-	blobstoretest.TestAbsent(t, func(t *testing.T) blobstore.Store { return &apart.Store{Media: minio(t), Evidence: minio(t)} })
+	blobstoretest.TestAbsent(t, func(t *testing.T) blobstore.Store { return &apart.Store{Media: folder(t), Evidence: minio(t)} })
 }
 
 // TestAbsentOfBoth: evidence is absent if neither store has it, a sender's blob if the media
 // store has not.
 func TestAbsentOfBoth(t *testing.T) {
 	t.Parallel()
-	media, evidence := minio(t), minio(t)
+	media, evidence := folder(t), folder(t)
 	s := &apart.Store{Media: media, Evidence: evidence}
 	id := owner()
 	blobs := []blobstore.Key{blobstore.NewKey(id), blobstore.NewKey(id)}

@@ -1,6 +1,7 @@
 package fsblob
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"os"
@@ -14,6 +15,36 @@ import (
 
 func TestCounted(t *testing.T) {
 	blobstoretest.TestCounted(t, blobstoretest.TellsAll, func(t *testing.T) blobstore.Store { return open(t, t.TempDir()) })
+}
+
+func TestAbsent(t *testing.T) {
+	blobstoretest.TestAbsent(t, func(t *testing.T) blobstore.Store { return open(t, t.TempDir()) })
+}
+
+// TestAbsentInDoubt: of a folder that cannot be read nothing is known, and of one that is
+// not there everything.
+func TestAbsentInDoubt(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	known, unknown := blobstore.Key("0123-aa"), blobstore.Key("0123-bb")
+	if err := os.Remove(filepath.Join(dir, "aa")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "bb")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "bb"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Absent(t.Context(), known, unknown); !maps.Equal(got, map[blobstore.Key]bool{known: true}) {
+		t.Errorf("%v", got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got := s.Absent(ctx, known); len(got) > 0 {
+		t.Errorf("cancelled: %v", got)
+	}
 }
 
 // TestCountedOnce: a blob that somebody else removes between the look and the unlink was

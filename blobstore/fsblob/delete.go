@@ -28,18 +28,9 @@ func (s *Store) Delete(ctx context.Context, keys ...blobstore.Key) error {
 // DeleteCounted implements blobstore.CountingDeleter. It tells of every key.
 func (s *Store) DeleteCounted(ctx context.Context, keys ...blobstore.Key) (map[blobstore.Key]int64, error) {
 	var o outcome
-	folders := map[string][]blobstore.Key{}
-	for _, key := range keys {
-		if _, err := blobstore.ParseKey(string(key)); err != nil {
-			o.failed(err, key)
-			continue
-		}
-		folders[folder(key)] = append(folders[folder(key)], key)
-	}
-
 	var g errgroup.Group
 	g.SetLimit(deleteFolders)
-	for name, keys := range folders {
+	for name, keys := range byFolder(keys, func(err error, key blobstore.Key) { o.failed(err, key) }) {
 		g.Go(func() error {
 			s.deleteIn(ctx, name, keys, &o)
 			return nil

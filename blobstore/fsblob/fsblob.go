@@ -29,6 +29,7 @@ type Store struct {
 var (
 	_ blobstore.Store           = (*Store)(nil)
 	_ blobstore.CountingDeleter = (*Store)(nil)
+	_ blobstore.AbsenceTeller   = (*Store)(nil)
 	_ blobstore.Importer        = (*Store)(nil)
 )
 

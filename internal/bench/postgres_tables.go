@@ -33,11 +33,13 @@ func pgTables(ctx context.Context, b *bench, r *report) error {
 		}
 		few, errFew := roundsOf(all, "PostgresTables/"+strconv.Itoa(fewTickets), b.runs)
 		many, errMany := roundsOf(all, "PostgresTables/"+strconv.Itoa(large), b.runs)
-		if err := errors.Join(errFew, errMany); err != nil {
+		young, errYoung := roundsOf(all, "PostgresTables/young", b.runs)
+		if err := errors.Join(errFew, errMany, errYoung); err != nil {
 			return err
 		}
 		// A rate of 1/1.3 is an open that costs 1.3 times as much.
 		r.add(newFigure("pg-tables", fmt.Sprintf("opens at the store of a table of %d tickets; in place of the plain server one of %d", large, fewTickets), opens, few, many, 1/1.3))
+		r.add(newFigure("pg-tables", fmt.Sprintf("the same, of the %d tickets that were stored last", fewTickets), opens, few, young, 1/1.3))
 		return nil
 	})
 }

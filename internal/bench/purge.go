@@ -31,6 +31,7 @@ type purgeFlags struct {
 	PurgeTickets int      `default:"1" placeholder:"N" help:"purge-rows: tickets of each blob (${default})."`
 	PurgeOn      []string `default:"sqlite,postgres" enum:"sqlite,postgres" placeholder:"NAME" help:"purge-rows, purge-opens: on these databases (${default})."`
 	PurgeObjects int      `default:"20000" placeholder:"N" help:"purge-objects, purge-opens: so many blobs with bytes are due (${default})."`
+	PurgeIn      []string `default:"folder,minio" enum:"folder,minio" placeholder:"NAME" help:"purge-objects: in these blob stores (${default})."`
 	PurgeProfile string   `placeholder:"DIR" type:"existingdir" help:"purge-rows: write a processor profile of each pass there."`
 
 	// The bench starts itself for each pass of purge-rows.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 
@@ -19,14 +20,25 @@ import (
 	"mayfly/internal/sqlstore"
 )
 
-const purgeObjectsTarget = 0.8
+const (
+	purgeObjectsTarget = 0.8
+	// mayflyProcs is how many goroutines Mayfly lets run at once, at the least.
+	mayflyProcs = 4
+)
 
 // purgeObjects compares a whole purge, with its claims, deletions, looks whether all is
 // gone, tombstones and, the second time, receipts, with what deletes the same blobs and nothing else: a
 // loop of the same store's Delete, which is as durable, and of MinIO also minio-go's
 // RemoveObjects. In every turn the store is filled anew.
 func purgeObjects(ctx context.Context, b *bench, r *report) error {
-	return errors.Join(b.purgeFiles(ctx, r), b.purgeBucket(ctx, r))
+	var errs []error
+	if slices.Contains(b.purge.PurgeIn, "folder") {
+		errs = append(errs, b.purgeFiles(ctx, r))
+	}
+	if slices.Contains(b.purge.PurgeIn, "minio") {
+		errs = append(errs, b.purgeBucket(ctx, r))
+	}
+	return errors.Join(errs...)
 }
 
 func (b *bench) purgeFiles(ctx context.Context, r *report) (err error) {
@@ -77,6 +89,9 @@ func (b *bench) withDatabase(ctx context.Context, do func(dir string, db *sqlsto
 }
 
 func (b *bench) purgeStore(ctx context.Context, r *report, name string, h house, d *direct) error {
+	// All sides run in this process, and as Mayfly itself does: who waits for the disk does
+	// not keep the others waiting.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(mayflyProcs, runtime.GOMAXPROCS(0))))
 	n, body := b.scaled(b.purge.PurgeObjects), newTinyPayload()
 	signer, err := newSigner()
 	if err != nil {

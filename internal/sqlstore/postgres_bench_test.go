@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -30,9 +31,11 @@ func BenchmarkPostgresSpend(b *testing.B) {
 }
 
 // BenchmarkPostgresTables is what an open asks of the store, a FindTicket and a Spend,
-// of tickets all over a small table and all over a large one, in turn. How large they
-// are, and how many turns, is in TABLE_TICKETS ("10000,10000000") and TABLE_ROUNDS.
-// The small one is loaded again for each turn: it has no more tickets than a turn opens.
+// of tickets all over a small table, all over a large one, and of the young ones of the
+// large one, which were stored last, in turn. How large they are, and how many turns, is
+// in TABLE_TICKETS ("10000,10000000") and TABLE_ROUNDS. The small one is loaded again for
+// each turn: it has no more tickets than a turn opens. As many are stored in the large one
+// before the young ones of a turn are opened.
 func BenchmarkPostgresTables(b *testing.B) {
 	sizes := strings.Split(setting("TABLE_TICKETS", "10000,100000"), ",")
 	if len(sizes) != 2 {
@@ -43,17 +46,27 @@ func BenchmarkPostgresTables(b *testing.B) {
 	order := rand.Perm(large)
 	tables[large].load(b, large)
 	for round := range number(b, setting("TABLE_ROUNDS", "1")) {
-		turns := []int{small, large}
+		turns := []string{strconv.Itoa(small), strconv.Itoa(large), young}
 		if round%2 == 1 {
-			turns[0], turns[1] = large, small
+			slices.Reverse(turns)
 		}
-		for _, size := range turns {
-			b.Run(strconv.Itoa(size), func(b *testing.B) {
-				table, these := tables[size], rand.Perm(small)
-				if size == small {
+		for _, turn := range turns {
+			b.Run(turn, func(b *testing.B) {
+				table, these := tables[large], rand.Perm(small)
+				switch turn {
+				case young:
+					from := table.n
+					table.insert(b, small)
+					for i := range these {
+						these[i] += from
+					}
+				case strconv.Itoa(small):
+					table = tables[small]
 					table.load(b, small)
-				} else if b.N <= len(order) {
-					these, order = order[:b.N], order[b.N:]
+				default:
+					if b.N <= len(order) {
+						these, order = order[:b.N], order[b.N:]
+					}
 				}
 				if b.N > len(these) {
 					b.Fatalf("%d opens are more than the table has tickets: give -benchtime as 8000x", b.N)
@@ -68,6 +81,9 @@ func BenchmarkPostgresTables(b *testing.B) {
 		}
 	}
 }
+
+// young is the turn of those that were stored last.
+const young = "young"
 
 func setting(name, otherwise string) string {
 	if v, ok := os.LookupEnv(name); ok {
@@ -90,6 +106,7 @@ type loaded struct {
 	*Store
 	server *url.URL
 	schema string
+	n      int
 }
 
 func newLoaded(b *testing.B) *loaded {
@@ -106,33 +123,40 @@ func newLoaded(b *testing.B) *loaded {
 			b.Error(err)
 		}
 	})
-	return &loaded{st, server, u.Query().Get("search_path")}
+	return &loaded{Store: st, server: server, schema: u.Query().Get("search_path")}
 }
 
 // load puts n ready tickets in the place of all that is there, each of a blob of its
 // own: as ticket says, and with the statistics that autovacuum would make in time.
 func (l *loaded) load(b *testing.B, n int) {
 	b.Helper()
-	in := strings.NewReplacer("IN.", l.schema+".")
+	admin(b, l.server, l.in(`TRUNCATE IN.blobs, IN.tickets`))
+	l.n = 0
+	l.insert(b, n)
+	admin(b, l.server, l.in(`VACUUM ANALYZE IN.blobs, IN.tickets`))
+}
+
+func (l *loaded) in(statement string) string {
+	return strings.ReplaceAll(statement, "IN.", l.schema+".")
+}
+
+// insert adds n, numbered from the last one on.
+func (l *loaded) insert(b *testing.B, n int) {
+	b.Helper()
 	for _, statement := range []string{
-		`TRUNCATE IN.blobs, IN.tickets`,
 		`INSERT INTO IN.blobs (id, tenant, state, policy, unlimited, shared_ticket, unopened_ttl, report_window, resume_window, upload_ttl,
 				tombstone_ttl, max_size, keep, size, sha256, key, key_commitment, context, ready, created_at, upload_until, stored_at, expires_at, purge_at, look_at)
 			SELECT uuid(lpad(to_hex(n), 31, '0') || 'b'), 'acme', 'stored', 'view-once', 0, 0, 1209600000000, 259200000000, 900000000, 86400000000,
 				7776000000000, 2147483648, 259200000000, 4096, sha256(int8send(n)), lpad(to_hex(n), 32, '0') || '-0123456789abcdef', '', '',
 				1, $2, $2, $2, $2 + 1209600000000 + n, $2 + 1209600000000 + n, $2 + 259200000000
-			FROM generate_series(CAST(0 AS BIGINT), $1 - 1) n`,
+			FROM generate_series(CAST($3 AS BIGINT), $3 + $1 - 1) n`,
 		`INSERT INTO IN.tickets (id, blob_id, token_hash, recipient, state, created_at)
 			SELECT uuid(lpad(to_hex(n), 31, '0') || 'a'), uuid(lpad(to_hex(n), 31, '0') || 'b'), sha256(int8send(n)), 'alice', 'ready', $2
-			FROM generate_series(CAST(0 AS BIGINT), $1 - 1) n`,
-		`VACUUM ANALYZE IN.blobs, IN.tickets`,
+			FROM generate_series(CAST($3 AS BIGINT), $3 + $1 - 1) n`,
 	} {
-		var args []any
-		if strings.HasPrefix(statement, "INSERT") {
-			args = []any{int64(n), micros(benchStart)}
-		}
-		admin(b, l.server, in.Replace(statement), args...)
+		admin(b, l.server, l.in(statement), int64(n), micros(benchStart), int64(l.n))
 	}
+	l.n += n
 }
 
 // ticket is one of those that load makes.

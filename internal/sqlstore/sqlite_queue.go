@@ -31,8 +31,8 @@ func (s *sqliteDatabase) erase(c *conn, done []expiry.Due, now int64) error {
 func eraseOne(c *conn, d expiry.Due, now int64) error {
 	if d.ID != (uuid.UUID{}) {
 		n, err := c.exec(eraseBlob, d.ID[:], now, receiptOrNull(d.Receipt))
-		if err != nil || n == 0 {
-			return err
+		if err != nil || n == 0 || d.SHA256 != nil && len(d.Keys) == 1 {
+			return err // stored, and without attempts when it was claimed: it gets none any more
 		}
 		return deleteAttempts(c, d.ID)
 	}
