@@ -47,8 +47,8 @@ type Share struct {
 	// Due counts blobs whose deadline has passed and that no pass has begun with.
 	// What a sender unsent is not among them: somebody wants that gone.
 	Due int64
-	// All counts the blobs that are pending or stored; 0 if Due was not above what
-	// the caller asked about.
+	// All counts the blobs that are pending or stored, as far as the caller asked; 0 if
+	// Due was not above what he asked about.
 	All int64
 }
 
@@ -70,11 +70,12 @@ func (p *Purge) brake(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	allowed := cmp.Or(p.Allowed, purgeAllowed)
-	share, err := p.Queue.Share(ctx, now, allowed)
+	most := cmp.Or(p.MaxShare, purgeMaxShare)
+	share, err := p.Queue.Share(ctx, now, allowed, 1/most)
 	if err != nil {
 		return fmt.Errorf("count what is due: %w", err)
 	}
-	if share.Due <= allowed || float64(share.Due) <= cmp.Or(p.MaxShare, purgeMaxShare)*float64(share.All) {
+	if share.Due <= allowed || float64(share.Due) <= most*float64(share.All) {
 		return nil
 	}
 	return fmt.Errorf("%w: %d of %d blobs are due at once: check the clock and the policies, look at them with a dry run, and then force the purge",

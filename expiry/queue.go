@@ -41,9 +41,9 @@ type Queue interface {
 	Forget(ctx context.Context, now time.Time, limit int) (int, error)
 
 	// Share counts what became due by its deadline at now; if that is more than
-	// above, also all that is pending or stored. A read whose cost follows what is
-	// due, and only in the second case what is stored.
-	Share(ctx context.Context, now time.Time, above int64) (Share, error)
+	// above, also all that is pending or stored, up to one more than times as much as
+	// is due. A read whose cost follows what is due.
+	Share(ctx context.Context, now time.Time, above int64, times float64) (Share, error)
 
 	// Backlog counts what is due at now; a read.
 	Backlog(ctx context.Context, now time.Time) (Backlog, error)

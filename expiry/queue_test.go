@@ -171,7 +171,7 @@ func (q *queue) Stored(ctx context.Context, after uuid.UUID, limit int) ([]expir
 	return page[:min(limit, len(page))], ctx.Err()
 }
 
-func (q *queue) Share(ctx context.Context, now time.Time, above int64) (s expiry.Share, err error) {
+func (q *queue) Share(ctx context.Context, now time.Time, above int64, times float64) (s expiry.Share, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, r := range q.rows {
@@ -183,6 +183,7 @@ func (q *queue) Share(ctx context.Context, now time.Time, above int64) (s expiry
 			s.Due++
 		}
 	}
+	s.All = min(s.All, int64(times*float64(s.Due))+1)
 	if s.Due <= above {
 		s.All = 0
 	}

@@ -159,7 +159,7 @@ func (l *life) empty() error {
 		errs = append(errs, fmt.Errorf("%s remains (P5)", what))
 	}
 	now := l.clock.Now()
-	share, err := l.db.Share(ctx, now, -1)
+	share, err := l.db.Share(ctx, now, -1, 2)
 	if err == nil && share.All > 0 {
 		err = fmt.Errorf("%d rows are pending or stored (P5)", share.All)
 	}

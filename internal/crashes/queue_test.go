@@ -52,8 +52,8 @@ func (r rows) Forget(ctx context.Context, now time.Time, limit int) (n int, err 
 	return n, nil
 }
 
-func (r rows) Share(ctx context.Context, now time.Time, above int64) (s expiry.Share, err error) {
-	err = r.p.step("Share", func() error { s, err = r.db.Share(ctx, now, above); return err })
+func (r rows) Share(ctx context.Context, now time.Time, above int64, times float64) (s expiry.Share, err error) {
+	err = r.p.step("Share", func() error { s, err = r.db.Share(ctx, now, above, times); return err })
 	return s, err
 }
 

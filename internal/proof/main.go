@@ -17,10 +17,10 @@ import (
 const about = `Proves that Mayfly serves a ticket once: real replicas over one database and one bucket, killed and crashed under load,
 and porcupine over all that their clients saw.
 
-  A minute, as CI does:   go run ./internal/testenv go run ./internal/proof
-  All of it, an hour:     go run ./internal/testenv go run ./internal/proof --full
-  One shape:              go run ./internal/testenv go run ./internal/proof --tickets 1000 --openers 100
-  A bug that it finds:    go run ./internal/testenv go run ./internal/proof --plant count-at-the-end
+  A minute, as CI does:    go run ./internal/testenv go run ./internal/proof
+  All of it, 30 minutes:  go run ./internal/testenv go run ./internal/proof --full
+  One shape:               go run ./internal/testenv go run ./internal/proof --tickets 1000 --openers 100
+  A bug that it finds:     go run ./internal/testenv go run ./internal/proof --plant count-at-the-end
 
 It prints a table, and exits with 1 if a ticket was served twice, or if porcupine says anything but Ok of one.`
 

@@ -43,11 +43,11 @@ func (s *Store) EndStop(ctx context.Context) error {
 const (
 	countDue  = `SELECT COUNT(*) FROM blobs WHERE ` + dueBlobs
 	countSome = `SELECT COUNT(*) FROM (SELECT 1 FROM blobs WHERE ` + dueBlobs + ` LIMIT $2) d`
-	countAll  = `SELECT COUNT(*) FROM blobs WHERE state IN ('pending', 'stored') AND look_at > $1`
+	countAll  = `SELECT COUNT(*) FROM (SELECT 1 FROM blobs WHERE state IN ('pending', 'stored') AND look_at > $1 LIMIT $2) d`
 )
 
 // Share implements expiry.Queue.
-func (s *Store) Share(ctx context.Context, now time.Time, above int64) (share expiry.Share, err error) {
+func (s *Store) Share(ctx context.Context, now time.Time, above int64, times float64) (share expiry.Share, err error) {
 	count := func(c *conn, query string, args ...any) (n int64, err error) {
 		_, err = c.first(query, args, func(r *row) { n = r.int() })
 		return n, err
@@ -60,7 +60,8 @@ func (s *Store) Share(ctx context.Context, now time.Time, above int64) (share ex
 			if share.Due, err = count(c, countDue, micros(now)); err != nil {
 				return err
 			}
-			share.All, err = count(c, countAll, int64(math.MinInt64)) // whenever
+			enough := int64(min(times*float64(share.Due), 1<<52)) + 1
+			share.All, err = count(c, countAll, int64(math.MinInt64), enough) // whenever
 			return err
 		})
 	})

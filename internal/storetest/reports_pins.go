@@ -204,7 +204,7 @@ func pinnedInFront(t *testing.T, st Store) {
 		}
 	})
 	same(t, "backlog", expiry.Backlog{Due: behind, OldestDueAt: samples[pinned].ExpiresAt}, dueAt(t, st, now))
-	share, err := st.Share(t.Context(), now, 0)
+	share, err := st.Share(t.Context(), now, 0, 1000)
 	check(t, err)
 	same(t, "share", expiry.Share{Due: behind, All: pinned + behind + pinned}, share) // and the evidence
 	due, err := st.Claim(t.Context(), now, time.Hour, 20)

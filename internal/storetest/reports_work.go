@@ -238,7 +238,7 @@ func notDue(t *testing.T, st Store, now time.Time) {
 	preview, err := st.Preview(t.Context(), now)
 	check(t, err)
 	same(t, "preview", 0, len(preview))
-	share, err := st.Share(t.Context(), now, 0)
+	share, err := st.Share(t.Context(), now, 0, 2)
 	check(t, err)
 	same(t, "share", int64(0), share.Due)
 	same(t, "claimed", 0, len(claimAll(t, st, now)))

@@ -57,16 +57,23 @@ func shareOfAll(t *testing.T, db Database) {
 	erased(t, db, 1, start)                            // neither
 	unsent := stored(t, db, viewOnce(), 1, start)      // wanted
 	check(t, db.Unsend(t.Context(), tenant, unsent.ID, start))
-	for above, want := range map[int64]expiry.Share{
-		3: {Due: 3},
-		2: {Due: 3, All: 5},
-		0: {Due: 3, All: 5},
+	for _, c := range []struct {
+		above int64
+		times float64
+		want  expiry.Share
+	}{
+		{3, 2, expiry.Share{Due: 3}},
+		{2, 2, expiry.Share{Due: 3, All: 5}},
+		{0, 2, expiry.Share{Due: 3, All: 5}},
+		{0, 1.4, expiry.Share{Due: 3, All: 5}},
+		{0, 1.3, expiry.Share{Due: 3, All: 4}}, // enough to know
+		{0, 1, expiry.Share{Due: 3, All: 4}},
 	} {
-		got, err := db.Share(t.Context(), now, above)
+		got, err := db.Share(t.Context(), now, c.above, c.times)
 		check(t, err)
-		same(t, "share", want, got)
+		same(t, "share", c.want, got)
 	}
-	got, err := db.Share(t.Context(), start, 0)
+	got, err := db.Share(t.Context(), start, 0, 2)
 	check(t, err)
 	same(t, "share before", expiry.Share{}, got)
 }
