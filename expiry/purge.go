@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,7 +26,7 @@ var (
 const (
 	// purgeBatch is large for the sake of folders, where each that a batch touches costs
 	// an fsync; busyBatch is what nobody notices. The first batch of a pass is small, so
-	// that the deletions begin soon, and each may be twice as large as the one before.
+	// that the deletions begin soon; the next ones double as long as the store is quick.
 	purgeBatch      = 4000
 	firstBatch      = 250
 	busyBatch       = 200
@@ -54,15 +55,15 @@ type Purge struct {
 	Blobs blobstore.Store
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
-	// Batch is how many entries are claimed at once, at the most; 4000 if 0, and no more
-	// than 200 while Busy says so.
+	// Batch is how many entries are claimed at once, at the most; 4000 if 0, and 200 while
+	// Busy says so: once what was claimed before is done.
 	Batch int
 	// MaxBatches ends a pass that always finds more; 1000 if 0.
 	MaxBatches int
 	// Lease is how long a batch is kept from other processes; 5 minutes if 0. A third
 	// of it is the time that the blob store has, so that a store that hangs is told
-	// from one that works: a batch may wait for another before, and what happened is
-	// recorded within the lease.
+	// from one that works. A batch may wait for the one before, for as long: so what
+	// happened is recorded within the lease, unless the database is slow too.
 	Lease time.Duration
 	// Busy, if not nil, says whether people are served at this moment. Then a pass
 	// leaves them most of the machine (yields).
@@ -151,7 +152,7 @@ func (p *Purge) Run(ctx context.Context) (PurgeResult, error) {
 // clock that jumps while the pass is under way it takes nothing.
 func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) (err error) {
 	most := cmp.Or(p.MaxBatches, purgeMaxBatches)
-	barren := 0
+	size, barren := firstBatch, 0
 	// While the bytes of a batch are deleted the next one is claimed, and the tombstones
 	// of the one before are written: database, blob store and signatures do not wait for
 	// each other.
@@ -180,7 +181,7 @@ func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) (
 					return err
 				}
 			}
-			next = p.claim(ctx, began, n)
+			next = p.claim(ctx, began, size)
 		}
 		if next.err != nil {
 			return fmt.Errorf("claim what is due: %w", next.err)
@@ -192,9 +193,12 @@ func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) (
 		last := len(batch) < next.limit || n == most-1 // the rest is not due, or others are at it
 		yield := !last && p.yields(batch)
 		if !last && !yield && !p.farBehind(began) {
-			ahead = beside(func() claimed { return p.claim(ctx, began, n+1) })
+			next := size
+			ahead = beside(func() claimed { return p.claim(ctx, began, next) })
 		}
+		erasing := time.Now()
 		gone, kept, deleted, down := p.erase(ctx, batch)
+		size = p.resize(size, time.Since(erasing))
 		if err := errors.Join(ctx.Err(), behind.end(r)); err != nil {
 			// Doubts that a cancelled context raised are nobody's failures: they are not
 			// counted. The lease hands the batch to a later pass.
@@ -235,10 +239,23 @@ type claimed struct {
 	err   error
 }
 
-// claim takes the nth batch of what was due when the pass began. The clock is read each time:
+// resize is how large a batch is to be when one has taken the store so long. The next one
+// is claimed already then, and may be twice as large; the one behind it is twice that, and
+// still has half of its time to spare.
+func (p *Purge) resize(size int, took time.Duration) int {
+	switch {
+	case took < p.lease()/24:
+		return min(2*size, purgeBatch)
+	case took > p.lease()/6:
+		return max(size/2, 1)
+	}
+	return size
+}
+
+// claim takes up to size of what was due when the pass began. The clock is read each time:
 // a long pass must not take leases that have run out before they begin.
-func (p *Purge) claim(ctx context.Context, began time.Time, n int) claimed {
-	now, limit := p.now(), min(p.limit(), firstBatch<<min(n, 16))
+func (p *Purge) claim(ctx context.Context, began time.Time, size int) claimed {
+	now, limit := p.now(), min(p.limit(), size)
 	due := now
 	if began.Before(now) {
 		due = began
@@ -293,14 +310,13 @@ func (p *Purge) deleteBytes(ctx context.Context, batch []Due) (doubts []Failure,
 	for _, d := range batch {
 		keys = append(keys, d.Keys...)
 	}
-	var failed map[blobstore.Key]error
-	if len(keys) > 0 {
-		var err error
-		deleted.removed, err = blobstore.DeleteCounted(ctx, p.Blobs, keys...)
-		failed, down = byKey(err)
-	}
+	failed, hung, down := p.deleteKeys(ctx, keys, &deleted)
 	deleted.at = p.now()
-	seen := blobstore.Absent(ctx, p.Blobs, keys...)
+	var seen map[blobstore.Key]bool
+	if down == nil {
+		keys = slices.DeleteFunc(keys, func(key blobstore.Key) bool { return failed[key] != nil })
+		seen = blobstore.Absent(ctx, p.Blobs, keys...)
+	}
 	doubts = make([]Failure, len(batch))
 	parallel(len(batch), func(i int) {
 		for _, key := range batch[i].Keys {
@@ -320,9 +336,23 @@ func (p *Purge) deleteBytes(ctx context.Context, batch []Due) (doubts []Failure,
 		}
 	})
 	if down == nil {
-		down = ctx.Err() // it hangs
+		down = cmp.Or(hung, ctx.Err())
 	}
 	return doubts, deleted, down
+}
+
+// deleteKeys deletes in two thirds of the time, so that it can be seen what is gone also of
+// a store that is too slow, or hangs.
+func (p *Purge) deleteKeys(ctx context.Context, keys []blobstore.Key, deleted *deletion) (failed map[blobstore.Key]error, hung, down error) {
+	if len(keys) == 0 {
+		return nil, nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*p.lease()/9)
+	defer cancel()
+	removed, err := blobstore.DeleteCounted(ctx, p.Blobs, keys...)
+	deleted.removed = removed
+	failed, down = byKey(err)
+	return failed, ctx.Err(), down
 }
 
 // discardUnfinished removes the unfinished uploads of a key, where the store knows

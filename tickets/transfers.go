@@ -21,14 +21,14 @@ type transfers struct {
 	live  map[uuid.UUID]map[uint64]context.CancelCauseFunc
 }
 
-// servingFor is how long after the last transfer began it may be that no more come.
+// servingFor is how long after the last transfer began it may be that more come.
 const servingFor = time.Second
 
 // Serving reports whether media goes in and out at this moment: what can wait, waits.
 func (s *Service) Serving() bool {
 	s.transfers.mu.Lock()
 	defer s.transfers.mu.Unlock()
-	return !s.transfers.began.IsZero() && time.Since(s.transfers.began) < servingFor
+	return len(s.transfers.live) > 0 || !s.transfers.began.IsZero() && time.Since(s.transfers.began) < servingFor
 }
 
 // begin registers a transfer of the blob. The context ends when the transfer is

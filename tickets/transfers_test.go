@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// TestServing: for a second after each transfer has begun.
+// TestServing: while a transfer lasts, and for a second after it has begun.
 func TestServing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -18,6 +18,15 @@ func TestServing(t *testing.T) {
 		}
 		for range 2 {
 			_, done := s.transfers.begin(t.Context(), uuid.New())
+			time.Sleep(time.Hour)
+			if !s.Serving() {
+				t.Error("not while it lasts")
+			}
+			done()
+			if s.Serving() {
+				t.Error("behind a long one")
+			}
+			_, done = s.transfers.begin(t.Context(), uuid.New())
 			done()
 			time.Sleep(servingFor - time.Nanosecond)
 			if !s.Serving() {

@@ -13,6 +13,7 @@ import (
 func TestAbsent(t *testing.T, open func(t *testing.T) blobstore.Store) {
 	for _, test := range []test{
 		{"deleted ones", absentDeleted},
+		{"one the beginning of others", absentPrefix},
 		{"all of them, and again", absentAll},
 		{"malformed and none", absentMalformed},
 	} {
@@ -45,21 +46,36 @@ func wantAbsent(t *testing.T, s store, want map[blobstore.Key]bool, keys ...blob
 }
 
 func absentDeleted(t *testing.T, s store) {
-	keys, others := alike(7), alike(3)
-	for _, key := range keys {
+	keys, others := alike(20), alike(20)
+	unknown := make(map[blobstore.Key]bool)
+	for i, key := range keys {
 		s.mustPut(t, key, newBody(10))
+		unknown[others[i]] = true
 	}
-	wantAbsent(t, s, map[blobstore.Key]bool{others[0]: true, others[1]: true, others[2]: true}, append(others, keys...)...)
-	if err := s.Delete(t.Context(), keys[0], keys[3], keys[6]); err != nil {
+	wantAbsent(t, s, unknown, append(others, keys...)...)
+	if err := s.Delete(t.Context(), keys[0], keys[3], keys[19]); err != nil {
 		t.Fatal(err)
 	}
-	wantAbsent(t, s, map[blobstore.Key]bool{keys[0]: true, keys[3]: true, keys[6]: true}, keys...)
+	wantAbsent(t, s, map[blobstore.Key]bool{keys[0]: true, keys[3]: true, keys[19]: true}, keys...)
 	s.mustPut(t, keys[3], newBody(10))
-	wantAbsent(t, s, map[blobstore.Key]bool{keys[0]: true, keys[6]: true}, keys...)
+	wantAbsent(t, s, map[blobstore.Key]bool{keys[0]: true, keys[19]: true}, keys...)
+}
+
+func absentPrefix(t *testing.T, s store) {
+	keys := []blobstore.Key{newKey()[:20]}
+	want := make(map[blobstore.Key]bool)
+	for i := range 20 {
+		key := keys[0] + blobstore.Key(fmt.Sprintf("-%02d", i))
+		keys, want[key] = append(keys, key), i > 0
+	}
+	s.mustPut(t, keys[0], newBody(10))
+	s.mustPut(t, keys[1], newBody(10))
+	delete(want, keys[1])
+	wantAbsent(t, s, want, keys...)
 }
 
 func absentAll(t *testing.T, s store) {
-	keys := alike(40)
+	keys := alike(120) // more than one answer of a server has
 	want := make(map[blobstore.Key]bool)
 	for _, key := range keys {
 		s.mustPut(t, key, newBody(1))
@@ -75,7 +91,11 @@ func absentAll(t *testing.T, s store) {
 }
 
 func absentMalformed(t *testing.T, s store) {
-	keys := alike(2)
+	keys := alike(20)
+	want := make(map[blobstore.Key]bool)
+	for _, key := range keys {
+		want[key] = true
+	}
 	wantAbsent(t, s, nil)
-	wantAbsent(t, s, map[blobstore.Key]bool{keys[0]: true, keys[1]: true}, keys[0], "../"+keys[0], "", keys[1], "UPPER-CASE-1", "UPPER-CASE-2")
+	wantAbsent(t, s, want, append(keys, "../"+keys[0], "", "UPPER-CASE-1", "UPPER-CASE-2")...)
 }

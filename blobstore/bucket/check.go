@@ -171,7 +171,7 @@ func (e *examination) public(ctx context.Context) (string, error) {
 
 func (e *examination) list(ctx context.Context) (string, error) {
 	versions, err := e.versionsOf(ctx, e.name(e.key))
-	if err == nil && len(versions) == 0 {
+	if err == nil && (len(versions) == 0 || len(e.absentOf(ctx, []blobstore.Key{e.key})) > 0) {
 		err = errors.New("a blob that was written is not listed")
 	}
 	return "the canary is listed", allow(err, "s3:ListBucket and s3:ListBucketVersions on the bucket")

@@ -10,8 +10,11 @@ import (
 	"mayfly/tickets"
 )
 
-// purgeBatches bounds what one call erases: its client waits.
-const purgeBatches = 10
+// purgeBatch and purgeBatches bound what one call erases: its client waits.
+const (
+	purgeBatch   = 1000
+	purgeBatches = 10
+)
 
 // RunPurge is POST /v1/purge.
 func (e *endpoints) RunPurge(ctx context.Context, request openapi.RunPurgeRequestObject) (openapi.RunPurgeResponseObject, error) {
@@ -22,7 +25,7 @@ func (e *endpoints) RunPurge(ctx context.Context, request openapi.RunPurgeReques
 		return nil, errNotReady
 	}
 	p := *e.Purge
-	p.Force, p.MaxBatches = value(request.Params.Force), purgeBatches
+	p.Force, p.Batch, p.MaxBatches = value(request.Params.Force), purgeBatch, purgeBatches
 	if value(request.Params.DryRun) {
 		due, err := p.Preview(ctx)
 		if err != nil {
