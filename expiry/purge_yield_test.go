@@ -3,6 +3,7 @@ package expiry_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,4 +117,39 @@ func TestPurgeRestEnds(t *testing.T) {
 			t.Errorf("%+v, %v, after %s", r, err, time.Since(began))
 		}
 	})
+}
+
+// TestPurgeFollowsThePace of the store: what it does quickly doubles, and what takes it
+// long is halved.
+func TestPurgeFollowsThePace(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		work time.Duration // of a batch, by a lease of 5 minutes
+		want []int
+	}{
+		"quick": {0, []int{250, 250, 500, 1000, 1000}},
+		"slow":  {20 * time.Second, []int{250, 250, 250, 250, 250}},
+		"late":  {55 * time.Second, []int{250, 250, 125, 62, 31}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			for range 3000 {
+				w.add("stored", "unopened", 1, start, 1)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				p := w.purge()
+				p.Batch, p.MaxBatches, p.Force = 4000, len(c.want), true
+				var got []int
+				p.Blobs = &store{Store: w.blobs, delete: func(_ context.Context, keys []blobstore.Key) error {
+					got = append(got, len(keys))
+					time.Sleep(c.work)
+					return nil
+				}}
+				if _, err := p.Run(t.Context()); err != nil || !slices.Equal(got, c.want) {
+					t.Errorf("%v, %v, want %v", got, err, c.want)
+				}
+			})
+		})
+	}
 }
