@@ -26,7 +26,7 @@ var (
 const (
 	// purgeBatch is large for the sake of folders, where each that a batch touches costs
 	// an fsync; busyBatch is what nobody notices. The first batch of a pass is small, so
-	// that the deletions begin soon; the next ones double as long as the store is quick.
+	// that the deletions begin soon; later ones double as long as the store is quick.
 	purgeBatch      = 4000
 	firstBatch      = 250
 	busyBatch       = 200
@@ -66,7 +66,7 @@ type Purge struct {
 	// happened is recorded within the lease, unless the database is slow too.
 	Lease time.Duration
 	// Busy, if not nil, says whether people are served at this moment. Then a pass
-	// leaves them most of the machine (yields).
+	// leaves them most of the machine (yields). Several goroutines may ask at once.
 	Busy func() bool
 	// MaxShare of all blobs is what a pass may erase without Force, of those whose
 	// deadline has passed; 0.5 if 0. Allowed of them it may in any case; 1000 if 0.
@@ -198,7 +198,7 @@ func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) (
 		}
 		erasing := time.Now()
 		gone, kept, deleted, down := p.erase(ctx, batch)
-		size = p.resize(size, time.Since(erasing))
+		size = p.resize(len(batch), time.Since(erasing))
 		if err := errors.Join(ctx.Err(), behind.end(r)); err != nil {
 			// Doubts that a cancelled context raised are nobody's failures: they are not
 			// counted. The lease hands the batch to a later pass.
@@ -239,17 +239,16 @@ type claimed struct {
 	err   error
 }
 
-// resize is how large a batch is to be when one has taken the store so long. The next one
-// is claimed already then, and may be twice as large; the one behind it is twice that, and
-// still has half of its time to spare.
-func (p *Purge) resize(size int, took time.Duration) int {
+// resize is how large a batch may be when one of n has taken the store so long: twice what
+// was seen to be quick, half of what came near the end of its time.
+func (p *Purge) resize(n int, took time.Duration) int {
 	switch {
 	case took < p.lease()/24:
-		return min(2*size, purgeBatch)
+		return 2 * n
 	case took > p.lease()/6:
-		return max(size/2, 1)
+		return max(n/2, 1)
 	}
-	return size
+	return n
 }
 
 // claim takes up to size of what was due when the pass began. The clock is read each time:

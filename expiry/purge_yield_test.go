@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,11 +126,14 @@ func TestPurgeFollowsThePace(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		work time.Duration // of a batch, by a lease of 5 minutes
+		busy bool          // for the first four
 		want []int
 	}{
-		"quick": {0, []int{250, 250, 500, 1000, 1000}},
-		"slow":  {20 * time.Second, []int{250, 250, 250, 250, 250}},
-		"late":  {55 * time.Second, []int{250, 250, 125, 62, 31}},
+		"small ones were quick": {0, true, []int{200, 200, 200, 200, 400, 400}},
+
+		"quick": {0, false, []int{250, 250, 500, 500, 1000}},
+		"slow":  {20 * time.Second, false, []int{250, 250, 250, 250, 250}},
+		"late":  {55 * time.Second, false, []int{250, 250, 125, 125, 62}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -138,11 +142,14 @@ func TestPurgeFollowsThePace(t *testing.T) {
 				w.add("stored", "unopened", 1, start, 1)
 			}
 			synctest.Test(t, func(t *testing.T) {
+				var got []int
 				p := w.purge()
 				p.Batch, p.MaxBatches, p.Force = 4000, len(c.want), true
-				var got []int
+				var batches atomic.Int32
+				p.Busy = func() bool { return c.busy && batches.Load() < 4 }
 				p.Blobs = &store{Store: w.blobs, delete: func(_ context.Context, keys []blobstore.Key) error {
 					got = append(got, len(keys))
+					batches.Add(1)
 					time.Sleep(c.work)
 					return nil
 				}}

@@ -88,7 +88,7 @@ func (c *purgeCmd) stop(ctx context.Context, t terminal, db *sqlstore.Store) err
 	if err := db.SetStop(ctx, expiry.Stop{Reason: c.Stop, By: by, Since: time.Now()}); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(t.Out, "Nothing is deleted from now on. Deletions under way end within a batch; what waits behind it is let go in five minutes. mayfly purge --resume lets it go on.")
+	_, err := fmt.Fprintln(t.Out, "Nothing is deleted from now on. Deletions under way end within a batch. mayfly purge --resume lets it go on.")
 	return err
 }
 
