@@ -1,7 +1,6 @@
 package blobstore
 
 import (
-	"crypto/rand"
 	"encoding/hex"
 	"strings"
 )
@@ -33,11 +32,6 @@ func AttemptKey(owner [16]byte, attempt [8]byte) Key {
 func NewEvidenceKey(owner [16]byte) Key {
 	attempt := newAttempt()
 	return Key(hex.EncodeToString(owner[:]) + "-" + evidenceMark + hex.EncodeToString(attempt[:]))
-}
-
-func newAttempt() (attempt [8]byte) {
-	rand.Read(attempt[:]) // never fails: crypto/rand ends the program instead
-	return attempt
 }
 
 // Owner is the id of the row that the key was made for; false if none of this file's

@@ -11,9 +11,9 @@ import (
 	"mayfly/blobstore"
 )
 
-// folder is where the blob of a key lives: its last two characters. They are
-// random, while keys may begin with a time: by their beginning all the uploads
-// of one hour would meet in one folder, whose lock they would queue for.
+// folder is where the blob of a key lives: its last two characters. By the first
+// ones, which are a time, all the uploads of weeks would meet in one folder. By the
+// last ones blobs that are made together lie in four, and later ones in the next four.
 func folder(key blobstore.Key) string { return string(key[len(key)-2:]) }
 
 // isFolder reports whether name can be the folder of some key.
