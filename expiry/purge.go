@@ -133,15 +133,17 @@ func (p *Purge) Preview(ctx context.Context) ([]Preview, error) {
 // Wherever Run stops, what it had claimed is due again when the lease runs out.
 func (p *Purge) Run(ctx context.Context) (PurgeResult, error) {
 	var r PurgeResult
-	began := p.now()
-	err := notStopped(ctx, p.Queue)
-	if err == nil {
-		err = p.brake(ctx, began)
+	if err := notStopped(ctx, p.Queue); err != nil {
+		return r, err
+	}
+	at, some, err := p.begin(ctx)
+	if err == nil && some {
+		err = p.brake(ctx, at.began)
 	}
 	if err != nil {
 		return r, err
 	}
-	err = p.eraseDue(ctx, began, &r)
+	err = p.eraseDue(ctx, at, &r)
 	if err != nil && !errors.Is(err, ErrStoreDown) {
 		return r, err
 	}
@@ -150,7 +152,7 @@ func (p *Purge) Run(ctx context.Context) (PurgeResult, error) {
 
 // eraseDue erases what was due when the pass began: what the brake has judged. Of a
 // clock that jumps while the pass is under way it takes nothing.
-func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) (err error) {
+func (p *Purge) eraseDue(ctx context.Context, at *place, r *PurgeResult) (err error) {
 	most := cmp.Or(p.MaxBatches, purgeMaxBatches)
 	size, barren := firstBatch, 0
 	// While the bytes of a batch are deleted the next one is claimed, and the tombstones
@@ -175,13 +177,13 @@ func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) (
 		working := time.Now()
 		next, ok := ahead.wait()
 		if !ok {
-			if p.farBehind(began) {
+			if p.farBehind(at.began) {
 				// The lease of the batch before ends a day ahead: it looks lost to a claim.
 				if err := behind.end(r); err != nil {
 					return err
 				}
 			}
-			next = p.claim(ctx, began, size)
+			next = p.claim(ctx, at, size)
 		}
 		if next.err != nil {
 			return fmt.Errorf("claim what is due: %w", next.err)
@@ -192,9 +194,9 @@ func (p *Purge) eraseDue(ctx context.Context, began time.Time, r *PurgeResult) (
 		}
 		last := len(batch) < next.limit || n == most-1 // the rest is not due, or others are at it
 		yield := !last && p.yields(batch)
-		if !last && !yield && !p.farBehind(began) {
+		if !last && !yield && !p.farBehind(at.began) {
 			next := size
-			ahead = beside(func() claimed { return p.claim(ctx, began, next) })
+			ahead = beside(func() claimed { return p.claim(ctx, at, next) })
 		}
 		erasing := time.Now()
 		gone, kept, deleted, down := p.erase(ctx, batch)
@@ -253,13 +255,16 @@ func (p *Purge) resize(n int, took time.Duration) int {
 
 // claim takes up to size of what was due when the pass began. The clock is read each time:
 // a long pass must not take leases that have run out before they begin.
-func (p *Purge) claim(ctx context.Context, began time.Time, size int) claimed {
+func (p *Purge) claim(ctx context.Context, at *place, size int) claimed {
+	if err := at.advance(ctx, p.Queue); err != nil {
+		return claimed{err: err}
+	}
 	now, limit := p.now(), min(p.limit(), size)
 	due := now
-	if began.Before(now) {
-		due = began
+	if at.began.Before(now) {
+		due = at.began
 	}
-	batch, err := p.Queue.Claim(ctx, due, now.Sub(due)+p.lease(), limit)
+	batch, err := p.Queue.Claim(ctx, at.from, due, now.Sub(due)+p.lease(), limit)
 	return claimed{batch, limit, err}
 }
 

@@ -19,9 +19,9 @@ type watched struct {
 	claims chan time.Time
 }
 
-func (q watched) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]expiry.Due, error) {
+func (q watched) Claim(ctx context.Context, from, now time.Time, lease time.Duration, limit int) ([]expiry.Due, error) {
 	q.claims <- time.Now()
-	return q.Queue.Claim(ctx, now, lease, limit)
+	return q.Queue.Claim(ctx, from, now, lease, limit)
 }
 
 // dueBlobs stores so many blobs that are due.

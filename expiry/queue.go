@@ -20,9 +20,16 @@ type Queue interface {
 	// keeps them from every other caller until now + lease. A blob among them is
 	// purging from here on: no ticket opens it. Entries whose lease ran out (their
 	// pass died) and whose delay is over (Defer) are due again, and queue by that
-	// time: what cannot be deleted does not stand in front of the rest. An empty
-	// answer means that nothing is due.
-	Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]Due, error)
+	// time: what cannot be deleted does not stand in front of the rest. Blobs that no
+	// pass has begun with and that were to be looked at before from are left alone; the
+	// zero time leaves none. An empty answer means that nothing else is due.
+	Claim(ctx context.Context, from, now time.Time, lease time.Duration, limit int) ([]Due, error)
+
+	// Earliest is by when the first blob is to be looked at that no pass has begun with,
+	// of those from from until now; false if there is none. Given to Claim it changes
+	// nothing of what that finds, but spares it the way through all that passes have
+	// erased before, which an index may keep for a while; a read.
+	Earliest(ctx context.Context, from, now time.Time) (time.Time, bool, error)
 
 	// Erase makes tombstones of the entries, whose bytes are seen to be gone, and
 	// forgets their upload attempts. An entry that is a lone attempt is removed. An

@@ -30,6 +30,11 @@ type row struct {
 	gone   bool // removed or forgotten
 }
 
+// untouched: a blob that no pass has begun with.
+func (r *row) untouched() bool {
+	return r.ID != uuid.UUID{} && (r.state == "pending" || r.state == "stored")
+}
+
 const tombstoneTTL = 90 * 24 * time.Hour
 
 func newKey(id uuid.UUID) blobstore.Key { return blobstore.NewKey(id) }
@@ -58,13 +63,27 @@ func (q *queue) due(now time.Time) []*row {
 	return due
 }
 
-func (q *queue) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]expiry.Due, error) {
+func (q *queue) Earliest(ctx context.Context, from, now time.Time) (time.Time, bool, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range q.due(now) {
+		if r.untouched() && !r.At.Before(from) {
+			return r.At, true, ctx.Err()
+		}
+	}
+	return time.Time{}, false, ctx.Err()
+}
+
+func (q *queue) Claim(ctx context.Context, from, now time.Time, lease time.Duration, limit int) ([]expiry.Due, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var claimed []expiry.Due
 	for _, r := range q.due(now) {
 		if len(claimed) == limit {
 			break
+		}
+		if r.untouched() && r.At.Before(from) {
+			continue
 		}
 		r.state, r.free = "purging", now.Add(lease)
 		claimed = append(claimed, r.Due)

@@ -217,8 +217,13 @@ type faultyQueue struct {
 	*steps
 }
 
-func (q faultyQueue) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) (due []expiry.Due, err error) {
-	err = q.step(func() error { due, err = q.queue.Claim(ctx, now, lease, limit); return err })
+func (q faultyQueue) Earliest(ctx context.Context, from, now time.Time) (at time.Time, ok bool, err error) {
+	err = q.step(func() error { at, ok, err = q.queue.Earliest(ctx, from, now); return err })
+	return at, ok, err
+}
+
+func (q faultyQueue) Claim(ctx context.Context, from, now time.Time, lease time.Duration, limit int) (due []expiry.Due, err error) {
+	err = q.step(func() error { due, err = q.queue.Claim(ctx, from, now, lease, limit); return err })
 	return due, err
 }
 

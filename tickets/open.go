@@ -234,7 +234,7 @@ func (t Ticket) purged(b Blob, now time.Time) error {
 func (s *Service) spend(ctx context.Context, t Ticket, token Token, claim ClaimKey, evidence bool) error {
 	now := s.now()
 	mark := claim.claimHash()
-	won, err := s.Store.Spend(ctx, Spend{Ticket: t.ID, Blob: t.BlobID, Hash: token.Hash(), Claim: mark, Now: now, Evidence: evidence})
+	won, err := s.Store.Spend(ctx, Spend{Ticket: t.ID, Blob: t.BlobID, Hash: token.Hash(), Claim: mark, Now: now, Again: t.State != TicketReady, Evidence: evidence})
 	switch {
 	case won:
 		return nil

@@ -125,6 +125,8 @@ type Spend struct {
 	Hash   Hash
 	Claim  Hash
 	Now    time.Time
+	// Again says that the ticket is unlimited and had been opened when it was read.
+	Again bool
 	// Evidence says that the blob is a report's.
 	Evidence bool
 }

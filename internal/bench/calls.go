@@ -56,9 +56,11 @@ func (s *servers) do(req *http.Request, want int, w io.Writer) error {
 // created is what Mayfly answers to an upload.
 type created struct {
 	ID      uuid.UUID `json:"id"`
-	Tickets []struct {
-		Token string `json:"token"`
-	} `json:"tickets"`
+	Tickets []issued  `json:"tickets"`
+}
+
+type issued struct {
+	Token string `json:"token"`
 }
 
 // upload stores a blob in one call, with a ticket for each of n recipients. The
@@ -93,7 +95,12 @@ func (s *servers) upload(ctx context.Context, body payload, n int, c *created) e
 
 // open spends a ticket and copies the blob to w.
 func (s *servers) open(ctx context.Context, token string, w io.Writer) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.mayflyURL+"/v1/download", nil)
+	return s.openAt(ctx, s.mayflyURL, token, w)
+}
+
+// openAt opens a ticket at the server with this URL.
+func (s *servers) openAt(ctx context.Context, url, token string, w io.Writer) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/download", nil)
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func TestChosen(t *testing.T) {
 	for _, c := range []struct {
 		getenv func(string) string
 		want   int
-	}{{nothing, len(scenarios) - 9}, {func(string) string { return "set" }, len(scenarios) - 5}} {
+	}{{nothing, len(scenarios) - 10}, {func(string) string { return "set" }, len(scenarios) - 6}} {
 		all, err := chosen(nil, c.getenv)
 		if err != nil || len(all) != c.want {
 			t.Errorf("without names: %d scenarios, not %d, %v", len(all), c.want, err)

@@ -37,55 +37,70 @@ type measurement struct {
 	P99 float64 `json:"p99_ms,omitempty"`
 }
 
-// compare lets the sides take turns: once to warm up, and then as often as was
-// asked for. Who begins changes.
+// compare lets the two sides take turns.
 func (s *servers) compare(ctx context.Context, c comparison) (plain, mayfly []measurement, err error) {
-	if c.before == nil {
-		c.before = func(context.Context, int) error { return nil }
+	all, err := s.takeTurns(ctx, c.latencies,
+		side{server: s.plain, do: c.plain, before: c.before, after: c.after},
+		side{server: s.mayfly, do: c.mayfly, before: c.before, after: c.after})
+	if err != nil {
+		return nil, nil, err
 	}
-	if c.after == nil {
-		c.after = func(context.Context) error { return nil }
-	}
-	if c.latencies == nil {
-		c.latencies = new(latencies)
-	}
-	for run := range s.b.runs + 1 {
-		var p, m measurement
-		sides := []func() error{
-			func() (err error) { p, err = s.measure(ctx, s.plain, c, c.plain, run); return err },
-			func() (err error) { m, err = s.measure(ctx, s.mayfly, c, c.mayfly, run); return err },
-		}
-		if run%2 == 0 {
-			slices.Reverse(sides)
-		}
-		for _, side := range sides {
-			if err := side(); err != nil {
-				return nil, nil, err
-			}
-		}
-		if run > 0 {
-			plain, mayfly = append(plain, p), append(mayfly, m)
-		}
-	}
-	return plain, mayfly, nil
+	return all[0], all[1], nil
 }
 
-func (s *servers) measure(ctx context.Context, server *process, c comparison, do turn, run int) (measurement, error) {
-	if err := errors.Join(c.before(ctx, run), settle(ctx)); err != nil {
+// side is one of those that take turns.
+type side struct {
+	server *process // whose processor time is told; nil for none
+	do     turn
+	// before and after are called around each of its turns, and not measured; they may
+	// be nil.
+	before func(ctx context.Context, run int) error
+	after  func(ctx context.Context) error
+}
+
+// takeTurns lets each side take its turn: once to warm up, and then as often as was
+// asked for. Who begins changes. l, if it is not nil, is filled by the turns.
+func (s *servers) takeTurns(ctx context.Context, l *latencies, sides ...side) ([][]measurement, error) {
+	if l == nil {
+		l = new(latencies)
+	}
+	all := make([][]measurement, len(sides))
+	for run := range s.b.runs + 1 {
+		for i := range sides {
+			at := (run + 1 + i) % len(sides)
+			m, err := s.measure(ctx, l, sides[at], run)
+			if err != nil {
+				return nil, err
+			}
+			if run > 0 {
+				all[at] = append(all[at], m)
+			}
+		}
+	}
+	return all, nil
+}
+
+func (s *servers) measure(ctx context.Context, l *latencies, who side, run int) (measurement, error) {
+	if who.before != nil {
+		if err := who.before(ctx, run); err != nil {
+			return measurement{}, err
+		}
+	}
+	if err := settle(ctx); err != nil {
 		return measurement{}, err
 	}
-	c.latencies.reset()
-	before, err := s.readCPU(server)
+	l.reset()
+	before, err := s.readCPU(who.server)
 	if err != nil {
 		return measurement{}, err
 	}
 	start := time.Now()
-	amount, err := do(ctx, run)
+	amount, err := who.do(ctx, run)
 	took := time.Since(start).Seconds()
 	if err != nil {
 		return measurement{}, err
 	}
-	after, err := s.readCPU(server)
+	after, err := s.readCPU(who.server)
 	if err != nil {
 		return measurement{}, err
 	}
@@ -95,8 +110,11 @@ func (s *servers) measure(ctx context.Context, server *process, c comparison, do
 		ServerCPU: after.server - before.server,
 		Others:    max(after.others-before.others, 0),
 	}
-	m.P50, m.P99 = c.latencies.quantiles()
-	return m, errors.Join(ctx.Err(), c.after(ctx))
+	m.P50, m.P99 = l.quantiles()
+	if who.after != nil {
+		err = who.after(ctx)
+	}
+	return m, errors.Join(ctx.Err(), err)
 }
 
 // latencies are how long the operations of a turn took.

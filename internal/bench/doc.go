@@ -18,5 +18,9 @@
 // without Mayfly. The two are not apart then: Mayfly's runs have MinIO's work in them,
 // and the client's, on the same machine.
 //
+// In place of the plain server there may be a Mayfly: one with fewer rows, one that does
+// not purge, or only its HTTP server, with no tickets and no database behind it. The
+// figure says so.
+//
 // It measures and never judges: a missed target is told, and the exit code is 0.
 package main

@@ -19,7 +19,7 @@ const about = `Measures Mayfly beside a minimal net/http file server, in turn, o
   One, quickly:     go run ./internal/bench --only small-open --runs 3
   On another disk:  go run ./internal/bench --dir /mnt/data
   With MinIO:       go run ./internal/testenv go run ./internal/bench --only s3-large,s3-small,s3-memory
-  PostgreSQL:       go run ./internal/bench --only pg-spends,pg-open,pg-tables
+  PostgreSQL:       go run ./internal/bench --only pg-spends,pg-open,pg-tables,pg-tables-open
   Purges:           go run ./internal/testenv go run ./internal/bench --only purge-rows,purge-objects,purge-opens
 
 The figures are only worth something on a real disk (on tmpfs an fsync costs nothing) and on a machine that does
@@ -74,8 +74,9 @@ type command struct {
 
 	purgeFlags `embed:""`
 
-	// The bench starts itself as the plain server.
-	ServePlain string `hidden:"" placeholder:"DIR"`
+	// The bench starts itself as the plain server, and as the one without tickets.
+	ServePlain      string `hidden:"" placeholder:"DIR"`
+	ServeTicketless string `hidden:"" placeholder:"FILE"`
 }
 
 // Validate implements kong.Validatable.
@@ -90,6 +91,9 @@ func (c *command) Validate() error {
 func (c *command) run(ctx context.Context, t terminal) error {
 	if c.ServePlain != "" {
 		return servePlain(ctx, c.ServePlain, t.out)
+	}
+	if c.ServeTicketless != "" {
+		return serveTicketless(ctx, c.ServeTicketless, t)
 	}
 	if c.PurgePass {
 		return servePass(ctx, os.Stdin, t.out)

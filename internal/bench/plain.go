@@ -29,7 +29,12 @@ func servePlain(ctx context.Context, dir string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: plainHandler(dir), ReadHeaderTimeout: time.Minute}
+	return serveWhileWanted(ctx, &http.Server{Handler: plainHandler(dir), ReadHeaderTimeout: time.Minute}, l, out)
+}
+
+// serveWhileWanted prints the listener's address, and serves until ctx or the standard
+// input ends.
+func serveWhileWanted(ctx context.Context, srv *http.Server, l net.Listener, out io.Writer) error {
 	context.AfterFunc(ctx, func() { srv.Close() })
 	go func() {
 		io.Copy(io.Discard, os.Stdin)

@@ -13,21 +13,39 @@ import (
 )
 
 // withPostgres calls do with a fresh PostgreSQL on the disk that is measured, as durable
-// as PostgreSQL's own defaults, and stops it.
-func (b *bench) withPostgres(ctx context.Context, do func(*postgres.Server) error) (err error) {
+// as PostgreSQL's own defaults, and stops it. It has these settings besides.
+func (b *bench) withPostgres(ctx context.Context, do func(*postgres.Server) error, settings ...string) (err error) {
 	// As root the server runs as another user, who has to get through.
 	if err := os.Chmod(b.dir, 0o711); err != nil {
 		return err
 	}
 	// The test servers' WAL is small, for fast copies, and they would be at a checkpoint
 	// all the time: these are PostgreSQL's defaults for a WAL of the usual segments.
-	s, err := postgres.Start(ctx, b.dir, "max_wal_size = 1GB", "min_wal_size = 80MB")
+	s, err := postgres.Start(ctx, b.dir, append([]string{"max_wal_size = 1GB", "min_wal_size = 80MB"}, settings...)...)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
-	b.say("  PostgreSQL %s, shared_buffers and all that bears on durability as they come", s.Version())
+	if len(settings) == 0 {
+		b.say("  PostgreSQL %s, shared_buffers and all that bears on durability as they come", s.Version())
+	} else {
+		b.say("  PostgreSQL %s with %s; all that bears on durability as it comes", s.Version(), strings.Join(settings, ", "))
+	}
 	return do(s)
+}
+
+// ownMachine are the settings of a PostgreSQL that has a machine with so many bytes of
+// memory to itself, where initdb reckons with a small part of any: a quarter of it for
+// shared_buffers, and a WAL that is as large in proportion (both as PostgreSQL's manual
+// says, "Resource Consumption"), with compressed page images. None of these weakens
+// durability: the WAL is on disk before a commit's answer as ever.
+func ownMachine(memory int64) []string {
+	const mostBuffers = 4 << 30
+	return []string{
+		fmt.Sprintf("shared_buffers = %dMB", min(memory/4, mostBuffers)>>20),
+		"max_wal_size = 8GB",
+		"wal_compression = lz4",
+	}
 }
 
 // testServer names the server to the benchmarks of the sqlstore.
@@ -56,8 +74,20 @@ func (b *bench) startOnPostgres(ctx context.Context, db *postgres.Server) (*serv
 		return nil, err
 	}
 	s.database = db.URL().String()
-	// On an embedded database the first start makes a key: here it is the operator's.
-	create := exec.CommandContext(ctx, b.binary, "key", "create", "--role", "backend", "--tenant", "bench", "--database", s.database)
+	if err := s.createKey(ctx); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(s.startPlain(ctx), s.startMayfly(ctx)); err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// createKey makes the backend's key, and the database's schema. On an embedded database
+// the first start makes a key: elsewhere it is the operator's.
+func (s *servers) createKey(ctx context.Context) error {
+	create := exec.CommandContext(ctx, s.b.binary, "key", "create", "--role", "backend", "--tenant", "bench", "--database", s.database)
 	create.Env = environment()
 	key, err := create.Output()
 	if err != nil {
@@ -65,12 +95,8 @@ func (b *bench) startOnPostgres(ctx context.Context, db *postgres.Server) (*serv
 		if errors.As(err, &exit) {
 			err = fmt.Errorf("%w\n%s", err, exit.Stderr)
 		}
-		return nil, fmt.Errorf("mayfly key create: %w", err)
+		return fmt.Errorf("mayfly key create: %w", err)
 	}
 	s.key = strings.TrimSpace(string(key))
-	if err := errors.Join(s.startPlain(ctx), s.startMayfly(ctx)); err != nil {
-		s.stop()
-		return nil, err
-	}
-	return s, nil
+	return nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"time"
 
@@ -19,7 +18,8 @@ const (
 )
 
 // pgOpen is small-open with smaller blobs, on PostgreSQL: the plain server serves the
-// same files of fsblob by GET.
+// same files of fsblob by GET. A third side is Mayfly's own HTTP server on those files,
+// without any ticket: of it an open must keep half.
 func pgOpen(ctx context.Context, b *bench, r *report) error {
 	return b.withPostgres(ctx, func(db *postgres.Server) error {
 		s, err := b.startOnPostgres(ctx, db)
@@ -31,20 +31,33 @@ func pgOpen(ctx context.Context, b *bench, r *report) error {
 }
 
 func (s *servers) pgOpen(ctx context.Context, r *report, db *postgres.Server) error {
-	block := make([]byte, tinySize)
-	rand.Read(block)
 	stop, err := watchConnections(ctx, db)
 	if err != nil {
 		return err
 	}
-	plain, mayfly, err := s.compareOpens(ctx, newPayload(block, tinySize))
+	all, err := s.threeOpens(ctx)
 	most, watchErr := stop()
 	if err := errors.Join(err, watchErr); err != nil {
 		return err
 	}
-	r.add(newFigure("pg-open", "4 KiB opens on PostgreSQL, 64 clients; the plain server serves the same files, without tickets", opens, plain, mayfly, 0.5))
+	plain, ticketless, mayfly := all[0], all[1], all[2]
+	const what = "4 KiB opens on PostgreSQL, 64 clients; "
+	r.add(newFigure("pg-open", what+"in place of the plain server the same HTTP server without tickets", opens, ticketless, mayfly, 0.5))
+	r.add(newFigure("pg-open", what+"the plain server serves the same files, without tickets", opens, plain, mayfly, 0))
 	r.add(newBound("pg-open", "connections to PostgreSQL at the most, uploads included", connections, nil, []float64{most}, poolBound))
 	return nil
+}
+
+// threeOpens are the turns of the plain server, of the one without tickets, and of Mayfly.
+func (s *servers) threeOpens(ctx context.Context) ([][]measurement, error) {
+	o, err := s.uploadForOpens(ctx, newTinyPayload())
+	if err != nil {
+		return nil, err
+	}
+	if err := o.startTicketless(ctx); err != nil {
+		return nil, err
+	}
+	return s.takeTurns(ctx, &o.latencies, o.byGet(), o.byTicket(s.ticketless, s.ticketlessURL), o.byTicket(s.mayfly, s.mayflyURL))
 }
 
 // watchConnections looks at what Mayfly has of the server's connections until stop is

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -30,10 +31,8 @@ func (s *servers) readCPU(server *process) (cpuTimes, error) {
 	}
 	var c cpuTimes
 	pids := []int{os.Getpid()}
-	for _, p := range []*process{s.plain, s.mayfly} {
-		if p != nil {
-			pids = append(pids, p.pid())
-		}
+	for _, p := range s.running() {
+		pids = append(pids, p.pid())
 	}
 	for _, pid := range pids {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -88,6 +87,26 @@ func parseProcessCPU(stat string) (float64, error) {
 	}
 	system, err := strconv.ParseFloat(fields[12], 64)
 	return (user + system) / ticksPerSecond, err
+}
+
+// machineMemory is what the machine has, in bytes.
+func machineMemory() (int64, error) {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	return parseMachineMemory(string(text))
+}
+
+// parseMachineMemory reads MemTotal from /proc/meminfo (proc_meminfo(5)).
+func parseMachineMemory(meminfo string) (int64, error) {
+	for line := range strings.Lines(meminfo) {
+		if value, ok := strings.CutPrefix(line, "MemTotal:"); ok {
+			n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+			return n << 10, err
+		}
+	}
+	return 0, errors.New("/proc/meminfo has no MemTotal")
 }
 
 // memory is what a process holds of the machine's memory, in bytes.

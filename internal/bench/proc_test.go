@@ -77,3 +77,25 @@ func TestParseBenchmarks(t *testing.T) {
 		t.Error("a value that is no number: no error")
 	}
 }
+
+func TestMachineMemory(t *testing.T) {
+	t.Parallel()
+	if got, err := parseMachineMemory("MemTotal:       24567890 kB\nMemFree:        1 kB\n"); err != nil || got != 24567890<<10 {
+		t.Errorf("got %d, %v", got, err)
+	}
+	if _, err := parseMachineMemory("MemFree: 1 kB\n"); err == nil {
+		t.Error("no MemTotal is no error")
+	}
+}
+
+func TestOwnMachine(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		memory int64
+		want   string
+	}{{8 << 30, "shared_buffers = 2048MB"}, {64 << 30, "shared_buffers = 4096MB"}} {
+		if got := ownMachine(c.memory); got[0] != c.want {
+			t.Errorf("of %d bytes: %v", c.memory, got)
+		}
+	}
+}

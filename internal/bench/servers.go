@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -73,6 +75,8 @@ type servers struct {
 
 	plainURL, mayflyURL string
 	plain, mayfly       *process // plain is nil where MinIO is in its place
+	ticketlessURL       string
+	ticketless          *process // nil but in pg-open
 	database, blobs     string   // Mayfly's flags
 	env                 []string // what only Mayfly knows of the environment
 	key                 string
@@ -127,36 +131,50 @@ func (b *bench) newServers() (*servers, error) {
 	}, nil
 }
 
-// stop ends both servers.
+// running are the servers that were started.
+func (s *servers) running() []*process {
+	return slices.DeleteFunc([]*process{s.plain, s.ticketless, s.mayfly}, func(p *process) bool { return p == nil })
+}
+
+// stop ends the servers.
 func (s *servers) stop() {
 	s.client.CloseIdleConnections()
-	for _, p := range []*process{s.plain, s.mayfly} {
-		if p != nil {
-			p.stop()
-		}
+	for _, p := range s.running() {
+		p.stop()
 	}
 }
 
-func (s *servers) startPlain(ctx context.Context) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	address, w := io.Pipe()
-	if s.plain, err = startProcess(ctx, filepath.Join(s.dir, "plain.log"), w, nil, self, "--serve-plain", s.dir); err != nil {
+func (s *servers) startPlain(ctx context.Context) (err error) {
+	if s.plain, s.plainURL, err = s.startSelf(ctx, "plain.log", "--serve-plain", s.dir); err != nil {
 		return fmt.Errorf("start the plain server: %w", err)
 	}
+	return nil
+}
+
+// startSelf starts this program as another server, which prints its address.
+func (s *servers) startSelf(ctx context.Context, log string, args ...string) (p *process, url string, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, "", err
+	}
+	address, w := io.Pipe()
+	if p, err = startProcess(ctx, filepath.Join(s.dir, log), w, nil, self, args...); err != nil {
+		return nil, "", err
+	}
 	go func() {
-		<-s.plain.done
-		w.CloseWithError(s.plain.failure())
+		<-p.done
+		w.CloseWithError(p.failure())
 	}()
 	line, err := bufio.NewReader(address).ReadString('\n')
 	if err != nil {
-		return fmt.Errorf("start the plain server: %w", err)
+		p.stop()
+		return nil, "", err
 	}
-	s.plainURL = "http://" + strings.TrimSpace(line)
-	return nil
+	return p, "http://" + strings.TrimSpace(line), nil
 }
+
+// noLimit is one that nothing reaches, and not none: counting is part of the work.
+const noLimit = 1_000_000_000
 
 func (s *servers) startMayfly(ctx context.Context) error {
 	address, err := freeAddress()
@@ -164,11 +182,9 @@ func (s *servers) startMayfly(ctx context.Context) error {
 		return err
 	}
 	s.mayflyURL = "http://" + address
-	// Limits that nothing reaches, and not none: counting them is part of the work.
-	const noLimit = "1000000000"
 	s.mayfly, err = startProcess(ctx, filepath.Join(s.dir, "mayfly.log"), nil, s.env, s.b.binary, "serve",
 		"--listen", address, "--admin", "off", "--database", s.database, "--blobs", s.blobs,
-		"--rate-per-address", noLimit, "--rate-per-token", noLimit)
+		"--rate-per-address", strconv.Itoa(noLimit), "--rate-per-token", strconv.Itoa(noLimit))
 	if err != nil {
 		return fmt.Errorf("start mayfly: %w", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+
+	"github.com/google/uuid"
 )
 
 const (
@@ -27,48 +29,66 @@ func smallOpen(ctx context.Context, b *bench, r *report) error {
 }
 
 func (s *servers) smallOpen(ctx context.Context, r *report) error {
-	plain, mayfly, err := s.compareOpens(ctx, newSmallPayload())
+	o, err := s.uploadForOpens(ctx, newSmallPayload())
 	if err != nil {
 		return err
 	}
-	r.add(newFigure("small-open", "64 KiB opens, 64 clients", opens, plain, mayfly, 0.5))
+	all, err := s.takeTurns(ctx, &o.latencies, o.byGet(), o.byTicket(s.mayfly, s.mayflyURL))
+	if err != nil {
+		return err
+	}
+	r.add(newFigure("small-open", "64 KiB opens, 64 clients", opens, all[0], all[1], 0.5))
 	return nil
 }
 
-// compareOpens compares the opens of small blobs by many clients, each of a ticket of
-// its own, with GET of the same files.
-func (s *servers) compareOpens(ctx context.Context, body payload) (plain, mayfly []measurement, err error) {
-	n := s.b.scaled(opensOfRun)
-	blobs, err := s.manyBlobs(ctx, body, n*(s.b.runs+1))
-	if err != nil {
-		return nil, nil, err
+// manyOpens are opens of small blobs by many clients, each of a ticket of its own.
+type manyOpens struct {
+	*servers
+	body      payload
+	n         int // in a turn
+	uploaded  []created
+	paths     map[uuid.UUID]string
+	latencies latencies
+}
+
+func (s *servers) uploadForOpens(ctx context.Context, body payload) (*manyOpens, error) {
+	o := &manyOpens{servers: s, body: body, n: s.b.scaled(opensOfRun)}
+	var err error
+	if o.uploaded, err = s.manyBlobs(ctx, body, o.n*(s.b.runs+1)); err != nil {
+		return nil, err
 	}
-	paths, err := s.blobPaths()
-	if err != nil {
-		return nil, nil, err
-	}
-	var l latencies
-	each := func(fetch func(ctx context.Context, blob created, w io.Writer) error) turn {
-		return l.each(manyClients, n, func(ctx context.Context, run, i int) error {
-			return fetchOne(ctx, body, run, blobs[run*n+i], fetch)
-		})
-	}
-	return s.compare(ctx, comparison{
-		latencies: &l,
+	o.paths, err = s.blobPaths()
+	return o, err
+}
+
+// byGet is the plain server's side: GET of the same files.
+func (o *manyOpens) byGet() side {
+	return o.side(o.plain, func(ctx context.Context, blob created, w io.Writer) error {
+		return o.get(ctx, o.paths[blob.ID], w)
+	})
+}
+
+// byTicket is the side of a server at this URL that opens tickets.
+func (o *manyOpens) byTicket(server *process, url string) side {
+	return o.side(server, func(ctx context.Context, blob created, w io.Writer) error {
+		return o.openAt(ctx, url, blob.Tickets[0].Token, w)
+	})
+}
+
+func (o *manyOpens) side(server *process, fetch func(context.Context, created, io.Writer) error) side {
+	return side{
+		server: server,
 		// Else who begins would fetch from the disk what the kernel has dropped
 		// meanwhile, and the other one from memory.
 		before: func(ctx context.Context, run int) error {
-			return many(ctx, manyClients, n, func(_ context.Context, i int) error {
-				return s.readThrough(paths[blobs[run*n+i].ID])
+			return many(ctx, manyClients, o.n, func(_ context.Context, i int) error {
+				return o.readThrough(o.paths[o.uploaded[run*o.n+i].ID])
 			})
 		},
-		plain: each(func(ctx context.Context, blob created, w io.Writer) error {
-			return s.get(ctx, paths[blob.ID], w)
+		do: o.latencies.each(manyClients, o.n, func(ctx context.Context, run, i int) error {
+			return fetchOne(ctx, o.body, run, o.uploaded[run*o.n+i], fetch)
 		}),
-		mayfly: each(func(ctx context.Context, blob created, w io.Writer) error {
-			return s.open(ctx, blob.Tickets[0].Token, w)
-		}),
-	})
+	}
 }
 
 // fetchOne fetches a blob; in the warm-up it also compares.

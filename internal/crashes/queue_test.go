@@ -23,8 +23,13 @@ func (r rows) EndStop(ctx context.Context) error {
 	return r.p.step("EndStop", func() error { return r.db.EndStop(ctx) })
 }
 
-func (r rows) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) (due []expiry.Due, err error) {
-	err = r.p.step("Claim", func() error { due, err = r.db.Claim(ctx, now, lease, limit); return err })
+func (r rows) Earliest(ctx context.Context, from, now time.Time) (at time.Time, ok bool, err error) {
+	err = r.p.step("Earliest", func() error { at, ok, err = r.db.Earliest(ctx, from, now); return err })
+	return at, ok, err
+}
+
+func (r rows) Claim(ctx context.Context, from, now time.Time, lease time.Duration, limit int) (due []expiry.Due, err error) {
+	err = r.p.step("Claim", func() error { due, err = r.db.Claim(ctx, from, now, lease, limit); return err })
 	if err != nil {
 		return nil, err
 	}

@@ -127,7 +127,7 @@ func BenchmarkPurge(b *testing.B) {
 		}
 		b.StartTimer()
 		for n := 0; n < len(due); {
-			batch, err := st.Claim(b.Context(), benchStart, time.Hour, 100)
+			batch, err := st.Claim(b.Context(), time.Time{}, benchStart, time.Hour, 100)
 			if err != nil || len(batch) == 0 {
 				b.Fatal(len(batch), err)
 			}

@@ -14,6 +14,8 @@ const (
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
 	lockNotAvailable     = "55P03"
+	divisionByZero       = "22012"
+	checkViolation       = "23514"
 	diskFull             = "53100"
 	unknownDatabase      = "3D000"
 	readOnlyTransaction  = "25006"

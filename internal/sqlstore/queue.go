@@ -58,7 +58,7 @@ const (
 // taken nobody pins any more, also not by a clock that is behind ours.
 func claimBlobs(lock string) string {
 	return `WITH u AS MATERIALIZED (
-		SELECT * FROM (SELECT id, look_at AS at FROM blobs WHERE ` + toLookAt + ` ORDER BY look_at LIMIT $3` + lock + `) d
+		SELECT * FROM (SELECT id, look_at AS at FROM blobs WHERE ` + toLookAt + ` AND look_at >= $4 ORDER BY look_at LIMIT $3` + lock + `) d
 		UNION ALL
 		SELECT * FROM (SELECT id, retry_at AS at FROM blobs WHERE ` + retryBlobs + ` ORDER BY retry_at LIMIT $3` + lock + `) r
 		UNION ALL
@@ -91,8 +91,19 @@ func claimAttempts(lock string) string {
 const attemptsOf = `SELECT a.blob_id, a.key FROM blobs b JOIN attempts a ON a.blob_id = b.id
 	WHERE b.state = 'purging' AND b.retry_at = $1`
 
+const earliest = `SELECT look_at FROM blobs WHERE ` + toLookAt + ` AND look_at >= $2 ORDER BY look_at LIMIT 1`
+
+// Earliest implements expiry.Queue.
+func (s *Store) Earliest(ctx context.Context, from, now time.Time) (at time.Time, ok bool, err error) {
+	err = s.readLong(ctx, func(c *conn) (err error) {
+		ok, err = c.first(earliest, []any{micros(now), micros(from)}, func(r *row) { at = r.time() })
+		return err
+	})
+	return at, ok, err
+}
+
 // Claim implements expiry.Queue.
-func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]expiry.Due, error) {
+func (s *Store) Claim(ctx context.Context, from, now time.Time, lease time.Duration, limit int) ([]expiry.Due, error) {
 	until := max(micros(now.Add(lease)), micros(now)+1) // a lease of nothing would be due at once
 	var all []expiry.Due
 	for len(all) < limit {
@@ -100,7 +111,7 @@ func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, l
 		var chunk []expiry.Due
 		var more bool
 		err := s.write(ctx, n, func(c *conn) (err error) {
-			chunk, more, err = claim(c, micros(now), until, n)
+			chunk, more, err = claim(c, micros(from), micros(now), until, n)
 			return err
 		})
 		if err != nil && len(all) == 0 {
@@ -116,12 +127,12 @@ func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, l
 }
 
 // claim is one transaction's part. more says that there may be others.
-func claim(c *conn, now, until int64, limit int) (due []expiry.Due, more bool, err error) {
+func claim(c *conn, from, now, until int64, limit int) (due []expiry.Due, more bool, err error) {
 	ctx := context.Background()
 	looked := 0
 	due = make([]expiry.Due, 0, limit)
 	index := make(map[uuid.UUID]int, limit)
-	err = c.query(ctx, claimBlobs(c.dialect.lockDue), []any{now, until, int64(limit)}, func(r *row) {
+	err = c.query(ctx, claimBlobs(c.dialect.lockDue), []any{now, until, int64(limit), from}, func(r *row) {
 		looked++
 		if tickets.BlobState(r.text()) != tickets.BlobPurging {
 			return

@@ -144,7 +144,7 @@ func TestRestoredEvidence(t *testing.T) {
 // dueAt claims what is due.
 func dueAt(t *testing.T, st *Store, now time.Time) map[uuid.UUID]bool {
 	t.Helper()
-	due, err := st.Claim(t.Context(), now, 1000*time.Hour, 1000)
+	due, err := st.Claim(t.Context(), time.Time{}, now, 1000*time.Hour, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestActAndEntry(t *testing.T) {
 		if err := moderators(st, benchStart).Withdraw(t.Context(), gone.ID, hashOf(gone.ID)); err != nil {
 			t.Fatal(err)
 		}
-		due, err := st.Claim(t.Context(), benchStart, time.Hour, 10)
+		due, err := st.Claim(t.Context(), time.Time{}, benchStart, time.Hour, 10)
 		if err != nil || len(due) == 0 {
 			t.Fatal(due, err)
 		}

@@ -96,7 +96,7 @@ func attemptDefer(t *testing.T, st Store) {
 	key := newKey(s.ID)
 	check(t, st.BeginAttempt(t.Context(), s.ID, key, start.Add(time.Hour), start))
 	now := start.Add(2 * time.Hour)
-	due, err := st.Claim(t.Context(), now, time.Minute, 10)
+	due, err := st.Claim(t.Context(), time.Time{}, now, time.Minute, 10)
 	check(t, err)
 	if got := claimAll(t, st, now.Add(time.Minute-time.Microsecond)); len(got) != 0 {
 		t.Fatalf("claimed within the lease: %v", got)

@@ -204,7 +204,7 @@ func auditErased(t *testing.T, stores []Store) {
 	})
 	abreast(8, func(i int) {
 		for {
-			due, err := stores[i%2].Claim(t.Context(), start, time.Hour, 5)
+			due, err := stores[i%2].Claim(t.Context(), time.Time{}, start, time.Hour, 5)
 			if err == nil {
 				err = stores[i%2].Erase(t.Context(), due, start)
 			}

@@ -78,7 +78,7 @@ func backlog(t *testing.T, st Store) {
 		same(t, "backlog", expiry.Backlog{Due: due, OldestDueAt: oldest}, b)
 	}
 	want(2, first.ExpiresAt)
-	due, err := st.Claim(t.Context(), now, time.Hour, 1)
+	due, err := st.Claim(t.Context(), time.Time{}, now, time.Hour, 1)
 	check(t, err)
 	want(2, first.ExpiresAt)
 	check(t, st.Defer(t.Context(), due[0], now.Add(day)))

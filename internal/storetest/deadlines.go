@@ -223,7 +223,7 @@ func (h *history) unsend(o *oracle) {
 }
 
 func (h *history) claim(*oracle) {
-	due, err := h.st.Claim(h.t.Context(), h.now, time.Hour, 100)
+	due, err := h.st.Claim(h.t.Context(), time.Time{}, h.now, time.Hour, 100)
 	h.check(err)
 	got := make(map[uuid.UUID]string)
 	for _, d := range due {

@@ -22,6 +22,7 @@ func testQueue(t *testing.T, open func(*testing.T) Database) {
 	run("nothing is claimed early", claimNotEarly)
 	run("reasons", claimReasons)
 	run("oldest first, up to the limit", claimOrder)
+	run("from a place in the queue", claimFrom)
 	run("more than a transaction takes", claimMany)
 	run("lease", claimLease)
 	run("defer", claimDefer)
@@ -110,7 +111,7 @@ func claimOrder(t *testing.T, st Store) {
 	now := start.Add(30 * day)
 	var got []uuid.UUID
 	for _, n := range []int{2, 2, 1} {
-		due, err := st.Claim(t.Context(), now, time.Hour, 2)
+		due, err := st.Claim(t.Context(), time.Time{}, now, time.Hour, 2)
 		check(t, err)
 		if len(due) != n {
 			t.Fatalf("%d claimed, want %d", len(due), n)
@@ -122,6 +123,64 @@ func claimOrder(t *testing.T, st Store) {
 	same(t, "order", want, got)
 }
 
+// claimFrom: a claim leaves alone what waits before from, but for what a pass had begun with.
+func claimFrom(t *testing.T, st Store) {
+	var all []sample
+	for _, offset := range []int{0, 1, 2, 3} {
+		all = append(all, stored(t, st, viewOnce(), 1, start.Add(time.Duration(offset)*time.Hour)))
+	}
+	now := start.Add(30 * day)
+	looked := lookTimes(t, st, now)
+	begun, err := st.Claim(t.Context(), time.Time{}, now.Add(-2*time.Minute), time.Minute, 1)
+	check(t, err)
+	same(t, "the first", []uuid.UUID{all[0].ID}, idsOf(begun))
+	for _, c := range []struct {
+		from time.Time
+		want time.Time
+	}{
+		{time.Time{}, looked[1]},
+		{looked[0], looked[1]},
+		{looked[2], looked[2]},
+		{looked[2].Add(time.Microsecond), looked[3]},
+		{looked[3].Add(time.Microsecond), time.Time{}},
+	} {
+		at, ok, err := st.Earliest(t.Context(), c.from, now)
+		check(t, err)
+		if ok == c.want.IsZero() || ok && !at.Equal(c.want) {
+			t.Errorf("from %v: %v, %v, want %v", c.from, at, ok, c.want)
+		}
+	}
+	if at, ok, err := st.Earliest(t.Context(), time.Time{}, looked[1].Add(-time.Microsecond)); ok || err != nil {
+		t.Errorf("before anything is to be looked at: %v, %v", at, err)
+	}
+	due, err := st.Claim(t.Context(), looked[2], now, time.Hour, 10)
+	check(t, err)
+	same(t, "from the third on, and what was begun", []uuid.UUID{all[0].ID, all[2].ID, all[3].ID}, idsOf(due))
+	due, err = st.Claim(t.Context(), time.Time{}, now, time.Hour, 10)
+	check(t, err)
+	same(t, "the rest", []uuid.UUID{all[1].ID}, idsOf(due))
+}
+
+// lookTimes are by when the blobs that wait are to be looked at, the earliest first.
+func lookTimes(t *testing.T, st Store, now time.Time) (times []time.Time) {
+	var from time.Time
+	for {
+		at, ok, err := st.Earliest(t.Context(), from, now)
+		check(t, err)
+		if !ok {
+			return times
+		}
+		times, from = append(times, at), at.Add(time.Microsecond)
+	}
+}
+
+func idsOf(due []expiry.Due) (ids []uuid.UUID) {
+	for _, d := range due {
+		ids = append(ids, d.ID)
+	}
+	return ids
+}
+
 // claimMany: a caller that gets fewer than it asked for takes the queue for empty.
 func claimMany(t *testing.T, st Store) {
 	const n = 300
@@ -130,7 +189,7 @@ func claimMany(t *testing.T, st Store) {
 		check(t, st.BeginAttempt(t.Context(), s.ID, newKey(s.ID), s.UploadUntil, start))
 	}
 	now := start.Add(2 * day)
-	due, err := st.Claim(t.Context(), now, time.Hour, n-10)
+	due, err := st.Claim(t.Context(), time.Time{}, now, time.Hour, n-10)
 	check(t, err)
 	more := claimAll(t, st, now)
 	if len(due) != n-10 || len(more) != 10 {
@@ -155,14 +214,14 @@ func claimMany(t *testing.T, st Store) {
 func claimLease(t *testing.T, st Store) {
 	s := stored(t, st, viewOnce(), 1, start)
 	now := s.ExpiresAt.Add(time.Hour)
-	due, err := st.Claim(t.Context(), now, 10*time.Minute, 10)
+	due, err := st.Claim(t.Context(), time.Time{}, now, 10*time.Minute, 10)
 	check(t, err)
-	again, err := st.Claim(t.Context(), now.Add(10*time.Minute-time.Microsecond), time.Minute, 10)
+	again, err := st.Claim(t.Context(), time.Time{}, now.Add(10*time.Minute-time.Microsecond), time.Minute, 10)
 	check(t, err)
 	if len(due) != 1 || len(again) != 0 {
 		t.Fatalf("claimed %d, and within the lease %d", len(due), len(again))
 	}
-	after, err := st.Claim(t.Context(), now.Add(10*time.Minute), time.Minute, 10)
+	after, err := st.Claim(t.Context(), time.Time{}, now.Add(10*time.Minute), time.Minute, 10)
 	check(t, err)
 	same(t, "due when the lease is over", due, after)
 }

@@ -43,7 +43,7 @@ func raceSpendClaim(t *testing.T, stores []Store) {
 		var spendErr, claimErr error
 		together(
 			func() { won, spendErr = stores[i%2].Spend(t.Context(), sp) },
-			func() { due, claimErr = stores[i/2%2].Claim(t.Context(), s.ExpiresAt, time.Hour, 10) },
+			func() { due, claimErr = stores[i/2%2].Claim(t.Context(), time.Time{}, s.ExpiresAt, time.Hour, 10) },
 		)
 		check(t, errors.Join(spendErr, claimErr))
 		if won == (len(due) == 1) || len(due) > 1 {
@@ -115,7 +115,7 @@ func raceCommitWith(t *testing.T, stores []Store, i int, s sample, c tickets.Com
 	var commitErr, claimErr error
 	together(
 		func() { commitErr = stores[i%2].Commit(t.Context(), c) },
-		func() { due, claimErr = stores[i/2%2].Claim(t.Context(), at, time.Hour, 10) },
+		func() { due, claimErr = stores[i/2%2].Claim(t.Context(), time.Time{}, at, time.Hour, 10) },
 	)
 	check(t, claimErr)
 	b, _ := look(t, stores[0], s.ID)
@@ -167,7 +167,7 @@ func raceWorkers(t *testing.T, stores []Store) {
 	for i := range all {
 		all[i] = func() {
 			for range 2 * blobs { // more than enough, if each is given out once
-				due, err := stores[i%2].Claim(t.Context(), now, time.Hour, 7)
+				due, err := stores[i%2].Claim(t.Context(), time.Time{}, now, time.Hour, 7)
 				if err != nil {
 					t.Error(err)
 				}

@@ -207,7 +207,7 @@ func pinnedInFront(t *testing.T, st Store) {
 	share, err := st.Share(t.Context(), now, 0, 1000)
 	check(t, err)
 	same(t, "share", expiry.Share{Due: behind, All: pinned + behind + pinned}, share) // and the evidence
-	due, err := st.Claim(t.Context(), now, time.Hour, 20)
+	due, err := st.Claim(t.Context(), time.Time{}, now, time.Hour, 20)
 	check(t, err)
 	same(t, "claimed", behind, len(due))
 	for _, d := range due {

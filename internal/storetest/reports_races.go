@@ -141,7 +141,7 @@ func (r *purgeRace) file() {
 
 func (r *purgeRace) purge(erase bool) {
 	for i := 0; ; i++ {
-		due, err := r.stores[i%2].Claim(r.t.Context(), r.now, 30*time.Second, 10)
+		due, err := r.stores[i%2].Claim(r.t.Context(), time.Time{}, r.now, 30*time.Second, 10)
 		if err == nil && erase {
 			err = r.stores[i%2].Erase(r.t.Context(), due, r.now)
 		}
@@ -222,7 +222,7 @@ func raceHoldPurge(t *testing.T, stores []Store) {
 			func() {
 				_, holdErr = service(stores[i%2], now).PutHold(t.Context(), m, r.ID, reports.NewHold{Class: reports.HoldReview, Reason: "why", Until: now.Add(3000 * day)})
 			},
-			func() { due, claimErr = stores[i/2%2].Claim(t.Context(), now, time.Hour, 10) },
+			func() { due, claimErr = stores[i/2%2].Claim(t.Context(), time.Time{}, now, time.Hour, 10) },
 		)
 		check(t, claimErr)
 		switch got := report(t, stores[0], r); {

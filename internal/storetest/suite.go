@@ -212,7 +212,7 @@ func find(t *testing.T, st Store, ticket tickets.Ticket) (tickets.Ticket, ticket
 // claimAll claims whatever is due at now.
 func claimAll(t *testing.T, st Store, now time.Time) []expiry.Due {
 	t.Helper()
-	due, err := st.Claim(t.Context(), now, time.Minute, 10_000)
+	due, err := st.Claim(t.Context(), time.Time{}, now, time.Minute, 10_000)
 	check(t, err)
 	return due
 }

@@ -1,0 +1,66 @@
+package sqlstore
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"mayfly/tickets"
+)
+
+// TestSpendsOfABatch: whatever stands in one batch with others decides nothing for them. A
+// batch with somebody who cannot win is undone as a whole, and decided again: who can, wins,
+// and every blob counts its open tickets right.
+func TestSpendsOfABatch(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*testing.T, *Store, *tickets.Spend){
+		"nobody": func(*testing.T, *Store, *tickets.Spend) {},
+		"opened before": func(t *testing.T, st *Store, sp *tickets.Spend) {
+			if won, err := st.Spend(t.Context(), tickets.Spend{Ticket: sp.Ticket, Blob: sp.Blob, Hash: sp.Hash, Claim: hashOf(uuid.New()), Now: benchStart}); err != nil || !won {
+				t.Fatal(won, err)
+			}
+		},
+		"revoked": func(t *testing.T, st *Store, sp *tickets.Spend) {
+			if err := st.Revoke(t.Context(), "acme", sp.Blob, sp.Ticket, benchStart); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"unsent": func(t *testing.T, st *Store, sp *tickets.Spend) {
+			if err := st.Unsend(t.Context(), "acme", sp.Blob, benchStart); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"another's token":                      func(_ *testing.T, _ *Store, sp *tickets.Spend) { sp.Hash = hashOf(uuid.New()) },
+		"another's blob":                       func(_ *testing.T, _ *Store, sp *tickets.Spend) { sp.Blob = uuid.New() },
+		"too late":                             func(_ *testing.T, _ *Store, sp *tickets.Spend) { sp.Now = benchStart.AddDate(1, 0, 0) },
+		"said to be opened before, and is not": func(_ *testing.T, _ *Store, sp *tickets.Spend) { sp.Again = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := openURL(t, newSchema(t, testServer(t)))
+			var batch []*spending
+			for _, of := range storeMany(t, st, 4) {
+				batch = append(batch, &spending{Spend: spendFor(of, hashOf(uuid.New()))})
+			}
+			spoilt := batch[2]
+			spoil(t, st, &spoilt.Spend)
+			twice := *batch[0] // wants the same ticket, later in the batch
+			twice.Claim = hashOf(uuid.New())
+			batch = append(batch, &twice)
+			for i, err := range st.db.(*postgresDatabase).spendAll(batch) {
+				want := i != 4 && (batch[i] != spoilt || name == "nobody")
+				if err != nil || batch[i].won != want {
+					t.Errorf("spend %d: won %v, %v, want %v", i, batch[i].won, err, want)
+				}
+				if i == 2 || i == 4 {
+					continue
+				}
+				b, found, err := st.Blob(t.Context(), "acme", batch[i].Blob, 10)
+				if err != nil || found[0].Claim != batch[i].Claim || !b.PurgeAt.Equal(benchStart.Add(72*time.Hour)) {
+					t.Errorf("blob of spend %d: purge at %v, its ticket is %s; %v", i, b.PurgeAt, found[0].State, err)
+				}
+			}
+		})
+	}
+}
