@@ -12,25 +12,24 @@ import (
 	"mayfly/internal/testenv/postgres"
 )
 
-// withPostgres calls do with a fresh PostgreSQL on the disk that is measured, as durable
-// as PostgreSQL's own defaults, and stops it. It has these settings besides.
-func (b *bench) withPostgres(ctx context.Context, do func(*postgres.Server) error, settings ...string) (err error) {
+// withPostgres calls do with a fresh PostgreSQL on the disk that is measured, and stops it.
+// It is set up for this machine, and as durable as PostgreSQL's own defaults.
+func (b *bench) withPostgres(ctx context.Context, do func(*postgres.Server) error) (err error) {
+	memory, err := machineMemory()
+	if err != nil {
+		return err
+	}
 	// As root the server runs as another user, who has to get through.
 	if err := os.Chmod(b.dir, 0o711); err != nil {
 		return err
 	}
-	// The test servers' WAL is small, for fast copies, and they would be at a checkpoint
-	// all the time: these are PostgreSQL's defaults for a WAL of the usual segments.
-	s, err := postgres.Start(ctx, b.dir, append([]string{"max_wal_size = 1GB", "min_wal_size = 80MB"}, settings...)...)
+	settings := ownMachine(memory)
+	s, err := postgres.Start(ctx, b.dir, settings...)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
-	if len(settings) == 0 {
-		b.say("  PostgreSQL %s, shared_buffers and all that bears on durability as they come", s.Version())
-	} else {
-		b.say("  PostgreSQL %s with %s; all that bears on durability as it comes", s.Version(), strings.Join(settings, ", "))
-	}
+	b.say("  PostgreSQL %s with %s; all that bears on durability as it comes", s.Version(), strings.Join(settings, ", "))
 	return do(s)
 }
 
@@ -38,12 +37,14 @@ func (b *bench) withPostgres(ctx context.Context, do func(*postgres.Server) erro
 // memory to itself, where initdb reckons with a small part of any: a quarter of it for
 // shared_buffers, and a WAL that is as large in proportion (both as PostgreSQL's manual
 // says, "Resource Consumption"), with compressed page images. None of these weakens
-// durability: the WAL is on disk before a commit's answer as ever.
+// durability: the WAL is on disk before a commit's answer as ever. (The servers of tests
+// have a WAL of a few megabytes, for fast copies, and would be at a checkpoint all the time.)
 func ownMachine(memory int64) []string {
 	const mostBuffers = 4 << 30
 	return []string{
 		fmt.Sprintf("shared_buffers = %dMB", min(memory/4, mostBuffers)>>20),
 		"max_wal_size = 8GB",
+		"min_wal_size = 80MB",
 		"wal_compression = lz4",
 	}
 }

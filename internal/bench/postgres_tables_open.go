@@ -20,12 +20,8 @@ import (
 
 // pgTablesOpen is pg-tables with the whole open, over HTTP: two Mayflies, each with a
 // folder and a database of its own on one PostgreSQL, one with few tickets and one with
-// many. PostgreSQL is set up for the machine, as one with such a table would be.
+// many.
 func pgTablesOpen(ctx context.Context, b *bench, r *report) error {
-	memory, err := machineMemory()
-	if err != nil {
-		return err
-	}
 	return b.withPostgres(ctx, func(db *postgres.Server) error {
 		all, err := b.tablesOpen(ctx, db)
 		if err != nil {
@@ -36,7 +32,7 @@ func pgTablesOpen(ctx context.Context, b *bench, r *report) error {
 		r.add(newFigure("pg-tables-open", fmt.Sprintf("4 KiB opens on PostgreSQL, 64 clients, of a table of %d tickets; in place of the plain server one of %d", b.scaled(manyTickets), fewTickets), opens, few, many, 1/1.3))
 		r.add(newFigure("pg-tables-open", fmt.Sprintf("the same, of the %d tickets that were stored last", fewTickets), opens, few, young, 1/1.3))
 		return nil
-	}, ownMachine(memory)...)
+	})
 }
 
 // tablesOpen are the turns of the small table, of the large one, and of its youngest.

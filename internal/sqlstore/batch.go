@@ -20,8 +20,10 @@ type batcher[T any] struct {
 	// bring it above limit; an item that is heavier than that runs alone.
 	weigh func(T) int
 	limit int
-	// abreast is how many batches may be under way at a time.
-	abreast int
+	// abreast is how many batches may be under way at a time. One begins beside another
+	// only if a crowd of items waits for it: a batch of a few costs nearly what one of
+	// many does.
+	abreast, crowd int
 
 	mu      sync.Mutex
 	queue   []*call[T]
@@ -56,7 +58,7 @@ func (b *batcher[T]) do(ctx context.Context, item T) error {
 		return ErrClosed
 	}
 	b.queue = append(b.queue, c)
-	if b.working < b.abreast {
+	if b.working == 0 || b.working < b.abreast && len(b.queue) >= b.crowd {
 		b.working++
 		b.workers.Go(b.work)
 	}
@@ -94,10 +96,15 @@ func (b *batcher[T]) work() {
 	}
 }
 
-// take is the next batch. An empty one ends a worker: the next item starts another.
+// take is the next batch. An empty one ends a worker: the next item starts another, or
+// the worker that goes on takes what is too little for two.
 func (b *batcher[T]) take() (batch []*call[T]) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.working > 1 && len(b.queue) < b.crowd {
+		b.working--
+		return nil
+	}
 	weight := 0
 	for len(b.queue) > 0 {
 		c := b.queue[0]

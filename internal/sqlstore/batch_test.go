@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 )
@@ -171,6 +172,55 @@ func TestBatchPanic(t *testing.T) {
 		}
 		if err := b.do(t.Context(), 2); err != nil {
 			t.Fatalf("after a panic: %v", err)
+		}
+		b.close()
+	})
+}
+
+// TestBatchBesideAnother begins when a crowd waits, and not for fewer; what is too little
+// for two batches when one ends is one's.
+func TestBatchBesideAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var batches [][]int
+		letGo := map[int]chan struct{}{1: make(chan struct{}), 2: make(chan struct{}), 5: make(chan struct{})}
+		b := newBatcher(func(batch []int) []error {
+			mu.Lock()
+			batches = append(batches, batch)
+			mu.Unlock()
+			if wait, ok := letGo[batch[0]]; ok {
+				<-wait
+			}
+			return make([]error, len(batch))
+		}, itself, 100, 2)
+		b.crowd = 3
+		seen := func(want ...[]int) {
+			t.Helper()
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			if !slices.EqualFunc(batches, want, slices.Equal) {
+				t.Errorf("batches %v, want %v", batches, want)
+			}
+		}
+		var outs []<-chan error
+		for _, n := range []int{1, 2, 3} {
+			outs = append(outs, send(t.Context(), b, n))
+		}
+		seen([]int{1}) // two that wait are no crowd
+		outs = append(outs, send(t.Context(), b, 4))
+		seen([]int{1}, []int{2, 3, 4})
+		outs = append(outs, send(t.Context(), b, 5))
+		close(letGo[1]) // 5 alone is the other's, when that is done
+		seen([]int{1}, []int{2, 3, 4})
+		close(letGo[2])
+		seen([]int{1}, []int{2, 3, 4}, []int{5})
+		close(letGo[5])
+		for i, out := range outs {
+			if err := <-out; err != nil {
+				t.Errorf("%d: %v", i+1, err)
+			}
 		}
 		b.close()
 	})
