@@ -88,8 +88,8 @@ type Info struct {
 
 // Key names a blob in a Store: 4 to 128 characters of [0-9a-z-], not beginning
 // with a dash. It is safe as a file name and in a URL path, also where case is
-// folded. Whoever makes keys lets the last two characters be random: stores
-// may spread blobs by them.
+// folded. Whoever makes keys lets the last two characters take all values alike
+// in time: stores may spread blobs by them.
 type Key string
 
 // ParseKey checks that s is a key.

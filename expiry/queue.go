@@ -26,9 +26,9 @@ type Queue interface {
 	Claim(ctx context.Context, from, now time.Time, lease time.Duration, limit int) ([]Due, error)
 
 	// Earliest is by when the first blob is to be looked at that no pass has begun with,
-	// of those from from until now; false if there is none. Given to Claim it changes
-	// nothing of what that finds, but spares it the way through all that passes have
-	// erased before, which an index may keep for a while; a read.
+	// of those from from until now; false if there is none. Given to Claim it spares that
+	// the way through all that passes have erased before, which an index may keep for a
+	// while; only what comes to stand in front of it meanwhile is left out. A read.
 	Earliest(ctx context.Context, from, now time.Time) (time.Time, bool, error)
 
 	// Erase makes tombstones of the entries, whose bytes are seen to be gone, and

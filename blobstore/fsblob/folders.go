@@ -12,7 +12,7 @@ import (
 )
 
 // folder is where the blob of a key lives: its last two characters. By the first
-// ones, which are a time, all the uploads of weeks would meet in one folder. By the
+// ones, which are a time, all the uploads of years would meet in one folder. By the
 // last ones blobs that are made together lie in four, and later ones in the next four.
 func folder(key blobstore.Key) string { return string(key[len(key)-2:]) }
 

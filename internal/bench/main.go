@@ -24,7 +24,8 @@ const about = `Measures Mayfly beside a minimal net/http file server, in turn, o
 
 The figures are only worth something on a real disk (on tmpfs an fsync costs nothing) and on a machine that does
 nothing else: runs that differ much are marked as noisy. All scenarios together take some minutes and up to 20 GiB,
-which are given back. A missed target is told and is no failure.`
+which are given back. PostgreSQL is set up as its manual says for a machine of its own, and as durable as it comes.
+A missed target is told and is no failure.`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

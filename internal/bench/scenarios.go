@@ -32,7 +32,7 @@ var scenarios = []scenario{
 	{name: "pg-spends", about: "64 callers that spend tickets at PostgreSQL, which share commits; beside pgbench on the same server with a commit each", run: pgSpends, apart: true},
 	{name: "pg-open", about: "4 KiB blobs, 64 clients, on PostgreSQL, with the connections that it takes; beside the same HTTP server without tickets, and GET of the same files", run: pgOpen, apart: true},
 	{name: "pg-tables", about: "opens at the store on PostgreSQL, of a table of 10,000,000 tickets beside one of 10,000; takes 10 GB and many minutes", run: pgTables, apart: true},
-	{name: "pg-tables-open", about: "4 KiB blobs, 64 clients, whole opens on PostgreSQL of tickets all over a table of 10,000,000, and of its youngest, beside one of 10,000; PostgreSQL has a quarter of the memory for shared_buffers (4 GB at the most), max_wal_size = 8GB and wal_compression = lz4; takes 20 GB and many minutes", run: pgTablesOpen, apart: true},
+	{name: "pg-tables-open", about: "4 KiB blobs, 64 clients, whole opens on PostgreSQL of tickets all over a table of 10,000,000, and of its youngest, beside one of 10,000; takes 20 GB and many minutes", run: pgTablesOpen, apart: true},
 	{name: "purge-rows", about: "the metadata side of a purge, 1,000,000 due of 10,000,000 rows, on SQLite and PostgreSQL, with its memory; takes 10 GB and many minutes (--purge-rows, --purge-all, --purge-on)", run: purgeRows, apart: true},
 	{"purge-objects", "20,000 blobs of 4 KiB in a folder and in MinIO, purged whole; beside loops that only delete them", purgeObjects, minioVariable, false},
 	{name: "purge-opens", about: "64 KiB blobs, 64 clients, opened while the same server purges; beside opens while it does not, on SQLite and PostgreSQL", run: purgeOpens, apart: true},

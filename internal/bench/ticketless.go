@@ -85,7 +85,7 @@ func (o *manyOpens) ticketlessSpec() (ticketlessSpec, error) {
 
 const (
 	// As cmd/mayfly has them: see makeHeadroom, useProcessors and newLogger there.
-	headroomBytes = 16 << 20
+	headroomBytes = 8 << 20
 	minProcs      = 4
 	heldLines     = 32 << 10
 )

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
+	"time"
 )
 
 // batcher lets many callers share one commit. A batch forms only while as many as
@@ -21,16 +23,21 @@ type batcher[T any] struct {
 	weigh func(T) int
 	limit int
 	// abreast is how many batches may be under way at a time. One begins beside another
-	// only if a crowd of items waits for it: a batch of a few costs nearly what one of
-	// many does.
+	// only if a crowd of items waits for it, since a batch of a few costs nearly what one
+	// of many does, or if the other one is slow: it may wait for a row that somebody holds.
 	abreast, crowd int
 
 	mu      sync.Mutex
 	queue   []*call[T]
 	closed  bool
 	working int
+	begun   []time.Time // of the batches under way
+	watched bool        // somebody looks again whether the one under way is slow
 	workers sync.WaitGroup
 }
+
+// slowBatch is when others no longer wait for a batch: several times what one takes.
+const slowBatch = 20 * time.Millisecond
 
 // call is one item and the caller that waits for it.
 type call[T any] struct {
@@ -58,10 +65,7 @@ func (b *batcher[T]) do(ctx context.Context, item T) error {
 		return ErrClosed
 	}
 	b.queue = append(b.queue, c)
-	if b.working == 0 || b.working < b.abreast && len(b.queue) >= b.crowd {
-		b.working++
-		b.workers.Go(b.work)
-	}
+	b.staff()
 	b.mu.Unlock()
 
 	select {
@@ -78,6 +82,30 @@ func (b *batcher[T]) do(ctx context.Context, item T) error {
 	return <-c.done
 }
 
+// staff starts a worker for what waits, if it needs one, or sees to it that somebody looks
+// again. The caller holds the lock.
+func (b *batcher[T]) staff() {
+	switch {
+	case len(b.queue) == 0 || b.working >= b.abreast:
+	case b.working == 0 || b.worthwhile():
+		b.working++
+		b.workers.Go(b.work)
+	case !b.watched:
+		b.watched = true
+		time.AfterFunc(slowBatch, func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.watched = false
+			b.staff()
+		})
+	}
+}
+
+// worthwhile: what waits is worth a batch beside those under way. The caller holds the lock.
+func (b *batcher[T]) worthwhile() bool {
+	return len(b.queue) >= b.crowd || slices.ContainsFunc(b.begun, func(at time.Time) bool { return time.Since(at) >= slowBatch })
+}
+
 // close runs what waits already, refuses what comes, and returns when all is done.
 func (b *batcher[T]) close() {
 	b.mu.Lock()
@@ -88,23 +116,43 @@ func (b *batcher[T]) close() {
 
 // work runs batches until nothing waits.
 func (b *batcher[T]) work() {
-	for batch := b.take(); len(batch) > 0; batch = b.take() {
+	for batch, begun := b.take(); len(batch) > 0; batch, begun = b.take() {
 		b.settle(batch)
+		b.ended(begun)
 		// The callers just told are let run first: what they ask next is then
 		// in the next batch, and not alone in a small one before it.
 		runtime.Gosched()
 	}
 }
 
-// take is the next batch. An empty one ends a worker: the next item starts another, or
-// the worker that goes on takes what is too little for two.
-func (b *batcher[T]) take() (batch []*call[T]) {
+// ended forgets that a batch is under way.
+func (b *batcher[T]) ended(begun time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.working > 1 && len(b.queue) < b.crowd {
-		b.working--
-		return nil
+	i := slices.Index(b.begun, begun)
+	b.begun = slices.Delete(b.begun, i, i+1)
+}
+
+// take is the next batch, and when it begins. An empty one ends a worker: the next item
+// starts another, or the worker that goes on takes what is too little for two.
+func (b *batcher[T]) take() (batch []*call[T], begun time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.working == 1 || b.worthwhile() {
+		batch = b.next()
 	}
+	if len(batch) == 0 {
+		b.working--
+	} else {
+		begun = time.Now()
+		b.begun = append(b.begun, begun)
+	}
+	b.staff()
+	return batch, begun
+}
+
+// next are the items of a batch. The caller holds the lock.
+func (b *batcher[T]) next() (batch []*call[T]) {
 	weight := 0
 	for len(b.queue) > 0 {
 		c := b.queue[0]
@@ -120,9 +168,6 @@ func (b *batcher[T]) take() (batch []*call[T]) {
 		b.queue = b.queue[1:]
 	}
 	b.queue = nil
-	if len(batch) == 0 {
-		b.working--
-	}
 	return batch
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // recorder is a run that notes its batches, and waits for each to be let go.
@@ -221,6 +222,38 @@ func TestBatchBesideAnother(t *testing.T) {
 			if err := <-out; err != nil {
 				t.Errorf("%d: %v", i+1, err)
 			}
+		}
+		b.close()
+	})
+}
+
+// TestBatchBesideASlowOne: what waits for a batch that is held up does not wait for long,
+// also if nobody else comes.
+func TestBatchBesideASlowOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		held := make(chan struct{})
+		b := newBatcher(func(batch []int) []error {
+			if batch[0] == 1 {
+				<-held
+			}
+			return make([]error, len(batch))
+		}, itself, 100, 2)
+		b.crowd = 10
+		slow := send(t.Context(), b, 1)
+		for n := range 3 {
+			began := time.Now()
+			if err := b.do(t.Context(), 2+n); err != nil {
+				t.Fatal(err)
+			}
+			// The first sees that it is slow; those behind it know.
+			if waited := time.Since(began); n == 0 && waited != slowBatch || n > 0 && waited != 0 {
+				t.Errorf("the item %d behind a slow batch waited for %v", n, waited)
+			}
+		}
+		close(held)
+		if err := <-slow; err != nil {
+			t.Fatal(err)
 		}
 		b.close()
 	})

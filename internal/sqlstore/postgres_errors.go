@@ -15,7 +15,6 @@ const (
 	deadlockDetected     = "40P01"
 	lockNotAvailable     = "55P03"
 	divisionByZero       = "22012"
-	checkViolation       = "23514"
 	diskFull             = "53100"
 	unknownDatabase      = "3D000"
 	readOnlyTransaction  = "25006"

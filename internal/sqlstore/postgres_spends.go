@@ -26,7 +26,7 @@ type spending struct {
 const sparedSpend = `WITH b AS (
 		UPDATE blobs SET ready = ready - o.n, keep_until = ` + keptSince + `, purge_at = ` + purgeOpened + `, look_at = LEAST(look_at, ` + purgeOpened + `)
 		FROM unnest(CAST($6 AS UUID[]), CAST($7 AS BIGINT[]), CAST($8 AS BIGINT[])) AS o(blob_id, n, now)
-		WHERE blobs.id = o.blob_id AND COALESCE(state, '') = 'stored' AND expires_at > o.now AND evidence = 0
+		WHERE blobs.id = o.blob_id AND COALESCE(state, '') = 'stored' AND expires_at > o.now AND evidence = 0 AND ready >= o.n
 		RETURNING blobs.id
 	), spent AS (
 		UPDATE tickets t SET state = 'opened', claim = i.claim, opened_at = i.now
@@ -35,7 +35,7 @@ const sparedSpend = `WITH b AS (
 		WHERE t.id = i.id AND t.token_hash = i.hash AND t.blob_id = i.blob_id AND t.state = 'ready'
 		RETURNING 1
 	)
-	SELECT COUNT(*) / (CASE WHEN COUNT(*) = cardinality(CAST($1 AS UUID[])) THEN 1 ELSE 0 END) FROM spent`
+	SELECT CAST(COUNT(*) / (CASE WHEN COUNT(*) = cardinality(CAST($1 AS UUID[])) THEN 1 ELSE 0 END) AS BIGINT) FROM spent`
 
 // spendTickets decides (P2). It locks the blobs first, in the order of their ids, so
 // that no two of these wait for each other in a circle, and so that all that it says
@@ -95,17 +95,35 @@ func (s *postgresDatabase) spend(ctx context.Context, sp tickets.Spend) (bool, e
 	return c.won, err
 }
 
-// spendAll decides for a batch: first for those that are likely to win, then for who is not
-// among them or has lost, and may hold an unlimited ticket that was opened before.
+// spendAll decides for a batch: first for those that are likely to win, then for who wants
+// the same ticket as one of them that did not, and then for who has lost, or said so at once:
+// they may hold an unlimited ticket that was opened before.
 func (s *postgresDatabase) spendAll(batch []*spending) []error {
-	first, rest := likely(batch)
-	for i, err := range s.spendLikely(first) {
-		if first[i].err = err; err == nil && !first[i].won {
-			rest = append(rest, first[i])
+	first, same, again := divide(batch)
+	lost := again
+	try := func(some []*spending, spend func([]*spending) []error) {
+		for i, err := range spend(some) {
+			if some[i].err = err; err == nil && !some[i].won {
+				lost = append(lost, some[i])
+			}
 		}
 	}
-	for i, err := range s.spendAgain(rest) {
-		rest[i].err = err
+	try(first, s.spendLikely)
+	taken := make(map[uuid.UUID]bool, len(first))
+	for _, c := range first {
+		taken[c.Ticket] = c.won
+	}
+	var late []*spending
+	for _, c := range same {
+		if taken[c.Ticket] {
+			lost = append(lost, c)
+		} else {
+			late = append(late, c)
+		}
+	}
+	try(late, s.spendCarefully)
+	for i, err := range s.spendAgain(lost) {
+		lost[i].err = err
 	}
 	errs := make([]error, len(batch))
 	for i, c := range batch {
@@ -114,20 +132,24 @@ func (s *postgresDatabase) spendAll(batch []*spending) []error {
 	return errs
 }
 
-// likely are the first who want each ticket, in the order of their blobs.
-func likely(batch []*spending) (first, rest []*spending) {
+// divide finds the first who want each ticket, in the order of their blobs, those who want
+// the same ones, and those whose tickets were opened before.
+func divide(batch []*spending) (first, same, again []*spending) {
 	first = make([]*spending, 0, len(batch))
 	wanted := make(map[uuid.UUID]bool, len(batch))
 	for _, c := range batch {
-		if c.Again || wanted[c.Ticket] {
-			rest = append(rest, c)
-			continue
+		switch {
+		case c.Again:
+			again = append(again, c)
+		case wanted[c.Ticket]:
+			same = append(same, c)
+		default:
+			wanted[c.Ticket] = true
+			first = append(first, c)
 		}
-		wanted[c.Ticket] = true
-		first = append(first, c)
 	}
 	slices.SortFunc(first, func(a, b *spending) int { return bytes.Compare(a.Blob[:], b.Blob[:]) })
-	return first, rest
+	return first, same, again
 }
 
 func (s *postgresDatabase) spendLikely(batch []*spending) []error {
@@ -148,8 +170,7 @@ func (s *postgresDatabase) spendLikely(batch []*spending) []error {
 		blob, spent, last = append(blob, of[i]), append(spent, 1), append(last, now[i])
 	}
 	_, err := together(s.writes, false, sparedSpend, []any{id, of, hash, claim, now, blob, spent, last}, (*row).int)
-	switch code(err) {
-	case divisionByZero, checkViolation:
+	if code(err) == divisionByZero {
 		return s.spendCarefully(batch)
 	}
 	if err != nil {
@@ -162,6 +183,9 @@ func (s *postgresDatabase) spendLikely(batch []*spending) []error {
 }
 
 func (s *postgresDatabase) spendCarefully(batch []*spending) []error {
+	if len(batch) == 0 {
+		return nil
+	}
 	n, id, blob, hash := make(places, len(batch)), make(ids, len(batch)), make(ids, len(batch)), make(hashes, len(batch))
 	claim, now := make(hashes, len(batch)), make(places, len(batch))
 	for i, c := range batch {

@@ -64,3 +64,36 @@ func TestSpendsOfABatch(t *testing.T) {
 		})
 	}
 }
+
+// TestSpendBehindOneThatCannotWin: of two who want one ticket in a batch the second wins if
+// the first may not, whose clock was read later.
+func TestSpendBehindOneThatCannotWin(t *testing.T) {
+	t.Parallel()
+	st := openURL(t, newSchema(t, testServer(t)))
+	of := storeMany(t, st, 1)[0]
+	late, inTime := &spending{Spend: spendFor(of, hashOf(uuid.New()))}, &spending{Spend: spendFor(of, hashOf(uuid.New()))}
+	late.Now = benchStart.AddDate(1, 0, 0)
+	errs := st.db.(*postgresDatabase).spendAll([]*spending{late, inTime})
+	if errs[0] != nil || errs[1] != nil || late.won || !inTime.won {
+		t.Errorf("too late: %v, %v; in time: %v, %v", late.won, errs[0], inTime.won, errs[1])
+	}
+}
+
+// TestSpendsLogNoRows: what makes a try of a batch fail is told to the server's log without
+// the rows that it is about.
+func TestSpendsLogNoRows(t *testing.T) {
+	t.Parallel()
+	st := openURL(t, newSchema(t, testServer(t)))
+	of := storeMany(t, st, 1)[0]
+	if won, err := st.Spend(t.Context(), spendFor(of, hashOf(uuid.New()))); err != nil || !won {
+		t.Fatal(won, err)
+	}
+	again := spendFor(of, hashOf(uuid.New()))
+	_, err := together(st.db.(*postgresDatabase).writes, false, sparedSpend, []any{
+		ids{again.Ticket}, ids{again.Blob}, hashes{again.Hash[:]}, hashes{again.Claim[:]}, places{micros(again.Now)},
+		ids{again.Blob}, places{1}, places{micros(again.Now)},
+	}, (*row).int)
+	if code(err) != divisionByZero {
+		t.Errorf("%v, want a division by zero", err)
+	}
+}

@@ -29,6 +29,10 @@ const (
 		purge_at = CASE WHEN ready > 1 OR unlimited = 1 THEN ` + toLast + ` ELSE ` + kept + ` END
 		WHERE id = $1`
 
+	// keepLookedFor is keepOpened where look_at stays: it is no later than any purge_at that
+	// this sets. So it is for a blob that no purge has looked at, as nearly all are.
+	keepLookedFor = keepOpened + ` AND look_at <= $2 + keep`
+
 	// lookSooner keeps look_at from being later than purge_at. It is apart because
 	// SQLite writes the index of each column that an UPDATE names, changed or not.
 	lookSooner = `UPDATE blobs SET look_at = purge_at WHERE id = $1 AND look_at > purge_at`
@@ -59,6 +63,9 @@ func (s *sqliteDatabase) spend(ctx context.Context, sp tickets.Spend) (won bool,
 		case err != nil:
 			return err
 		case n == 1:
+			if n, err = c.exec(keepLookedFor, sp.Blob[:], now); n == 1 || err != nil {
+				break
+			}
 			if n, err = c.exec(keepOpened, sp.Blob[:], now); err == nil {
 				_, err = c.exec(lookSooner, sp.Blob[:])
 			}
