@@ -79,8 +79,9 @@ func (s *Service) Complete(ctx context.Context, grant Token) (Blob, error) {
 	if err != nil {
 		return Blob{}, err
 	}
-	ctx, done := s.transfers.begin(ctx, b.ID)
-	defer done()
+	one := s.transfers.begin(ctx, b.ID)
+	defer one.end()
+	ctx = one.ctx
 	put := directKey(grant)
 	if err := s.arrived(ctx, b, put); err != nil {
 		return Blob{}, err

@@ -22,17 +22,16 @@ type Download struct {
 	// that net/http can use sendfile. It may hold more than Length.
 	Body io.ReadCloser
 
-	ctx  context.Context
-	done func()
+	transfer *transfer
 }
 
 // Context ends when the transfer is cut: the blob was unsent, or the caller's own
 // context ended. Whoever copies Body stops then.
-func (d *Download) Context() context.Context { return d.ctx }
+func (d *Download) Context() context.Context { return d.transfer.ctx }
 
 // Close ends the transfer.
 func (d *Download) Close() error {
-	d.done()
+	d.transfer.end()
 	return d.Body.Close()
 }
 
@@ -191,16 +190,16 @@ func issuedAt(id uuid.UUID) time.Time {
 
 // begin opens the blob at the store and registers the transfer.
 func (s *Service) begin(ctx context.Context, t Ticket, b Blob, sp Span) (*Download, error) {
-	ctx, done := s.transfers.begin(ctx, b.ID)
-	body, info, err := s.Blobs.Open(ctx, b.Key, sp.Offset)
+	one := s.transfers.begin(ctx, b.ID)
+	body, info, err := s.Blobs.Open(one.ctx, b.Key, sp.Offset)
 	if err != nil {
-		done()
-		return nil, s.missing(ctx, t, err)
+		one.end()
+		return nil, s.missing(one.ctx, t, err)
 	}
 	if sp == (Span{0, b.Size}) {
 		body = verify(body, b)
 	}
-	d := &Download{Blob: b, Ticket: t, Offset: sp.Offset, Length: sp.Length, Body: body, ctx: ctx, done: done}
+	d := &Download{Blob: b, Ticket: t, Offset: sp.Offset, Length: sp.Length, Body: body, transfer: one}
 	if info.Size != b.Size {
 		d.Close()
 		return nil, &StoreError{"open the blob", fmt.Errorf("%w: %d bytes, not %d", ErrDamaged, info.Size, b.Size)}

@@ -16,9 +16,23 @@ var errUnsent = errors.New("the blob was unsent during the transfer")
 // unsend can cut them. The zero value is ready.
 type transfers struct {
 	mu    sync.Mutex
-	next  uint64
 	began time.Time // the last one
-	live  map[uuid.UUID]map[uint64]context.CancelCauseFunc
+	// live has one transfer of each blob, which leads to the blob's others.
+	live map[uuid.UUID]*transfer
+}
+
+// transfer is one that is under way.
+type transfer struct {
+	// ctx ends when the transfer is cut.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	of     *transfers
+	blob   uuid.UUID
+
+	// What follows is under the lock of all transfers.
+	before, behind *transfer // others of the blob
+	alarm          *time.Timer
+	over           bool
 }
 
 // servingFor is how long after the last transfer began it may be that more come.
@@ -31,30 +45,55 @@ func (s *Service) Serving() bool {
 	return len(s.transfers.live) > 0 || !s.transfers.began.IsZero() && time.Since(s.transfers.began) < servingFor
 }
 
-// begin registers a transfer of the blob. The context ends when the transfer is
-// cut; done must be called when it is over.
-func (t *transfers) begin(ctx context.Context, id uuid.UUID) (_ context.Context, done func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
+// begin registers a transfer of the blob. Its end must be called when it is over.
+func (t *transfers) begin(ctx context.Context, id uuid.UUID) *transfer {
+	one := &transfer{of: t, blob: id}
+	one.ctx, one.cancel = context.WithCancelCause(ctx)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.live == nil {
-		t.live = make(map[uuid.UUID]map[uint64]context.CancelCauseFunc)
+		t.live = make(map[uuid.UUID]*transfer)
 	}
-	if t.live[id] == nil {
-		t.live[id] = make(map[uint64]context.CancelCauseFunc)
-	}
-	t.next++
 	t.began = time.Now()
-	n := t.next
-	t.live[id][n] = cancel
-	return ctx, func() {
-		cancel(context.Canceled)
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		delete(t.live[id], n)
-		if len(t.live[id]) == 0 {
-			delete(t.live, id)
-		}
+	if one.behind = t.live[id]; one.behind != nil {
+		one.behind.before = one
+	}
+	t.live[id] = one
+	return one
+}
+
+// end tells that the transfer is over.
+func (one *transfer) end() {
+	one.cancel(context.Canceled)
+	t := one.of
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if one.over {
+		return
+	}
+	one.over = true
+	if one.alarm != nil {
+		one.alarm.Stop()
+	}
+	if one.behind != nil {
+		one.behind.before = one.before
+	}
+	switch {
+	case one.before != nil:
+		one.before.behind = one.behind
+	case one.behind != nil:
+		t.live[one.blob] = one.behind
+	default:
+		delete(t.live, one.blob)
+	}
+}
+
+// after runs do in a while, unless the transfer is over before.
+func (one *transfer) after(wait time.Duration, do func()) {
+	one.of.mu.Lock()
+	defer one.of.mu.Unlock()
+	if !one.over {
+		one.alarm = time.AfterFunc(wait, do)
 	}
 }
 
@@ -71,32 +110,26 @@ const (
 // keepReading keeps the bytes for as long as the transfer lasts. One that is over before
 // they would be due costs a timer that never fires.
 func (s *Service) keepReading(d *Download) {
-	ctx, blob, keep := d.ctx, d.Blob.ID, d.Blob.Terms.Keep()
+	one, keep := d.transfer, d.Blob.Terms.Keep()
 	var renew func()
 	renew = func() {
-		if ctx.Err() != nil {
+		if one.ctx.Err() != nil {
 			return
 		}
-		bounded, cancel := settle(ctx)
+		bounded, cancel := settle(one.ctx)
 		defer cancel()
 		// If it cannot be told the purge may come, as for a transfer that nobody knows of.
-		_ = s.Store.Keep(bounded, blob, s.now().Add(keepFor))
-		s.afterTransfer(ctx, keepEvery, renew)
+		_ = s.Store.Keep(bounded, one.blob, s.now().Add(keepFor))
+		one.after(keepEvery, renew)
 	}
-	s.afterTransfer(ctx, keep-min(keep/10, keepBefore), renew)
-}
-
-// afterTransfer runs do after a while, unless the transfer is over before.
-func (s *Service) afterTransfer(ctx context.Context, wait time.Duration, do func()) {
-	timer := time.AfterFunc(wait, do)
-	context.AfterFunc(ctx, func() { timer.Stop() })
+	one.after(keep-min(keep/10, keepBefore), renew)
 }
 
 // cut ends every transfer of the blob.
 func (t *transfers) cut(id uuid.UUID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, cancel := range t.live[id] {
-		cancel(errUnsent)
+	for one := t.live[id]; one != nil; one = one.behind {
+		one.cancel(errUnsent)
 	}
 }

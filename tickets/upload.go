@@ -103,8 +103,9 @@ type sums struct {
 // receive puts the body of a blob under key. The attempt is on record already; after
 // an error it goes, and what may be there of the bytes before it.
 func (s *Service) receive(ctx context.Context, b Blob, key blobstore.Key, body io.Reader) (sums, error) {
-	ctx, done := s.transfers.begin(ctx, b.ID)
-	defer done()
+	one := s.transfers.begin(ctx, b.ID)
+	defer one.end()
+	ctx = one.ctx
 	if c, ok := body.(io.Closer); ok {
 		// A Read that waits for a slow client ends with the transfer too.
 		defer context.AfterFunc(ctx, func() { c.Close() })()

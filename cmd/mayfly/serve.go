@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mayfly/internal/api"
+	"mayfly/internal/collector"
 )
 
 type serveCmd struct {
@@ -34,7 +35,7 @@ func (c *serveCmd) Run(ctx context.Context, t terminal) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeLog()) }()
-	defer makeHeadroom()()
+	defer collector.Spare()()
 	useProcessors()
 
 	s, err := openService(ctx, c.storeFlags, log, nil)

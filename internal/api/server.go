@@ -36,6 +36,7 @@ func (s *Server) HTTPServer(h http.Handler) *http.Server {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnContext:       withSocket,
 		ErrorLog:          slog.NewLogLogger(errorLog{log.Handler()}, slog.LevelWarn),
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams,

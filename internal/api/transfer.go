@@ -103,6 +103,9 @@ func (d *download) copy(w http.ResponseWriter) (sent int64, err error) {
 
 	end := time.Now().Add(limits.MaxTransfer)
 	body := io.LimitedReader{R: d.Body}
+	if isFile(&body) {
+		defer cork(ctx)()
+	}
 	for first := true; first || sent < d.Length; first = false {
 		left := d.Length - sent
 		d.until = limits.deadline(time.Now(), end, left)

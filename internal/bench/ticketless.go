@@ -20,6 +20,7 @@ import (
 	"mayfly/blobstore/apart"
 	"mayfly/blobstore/fsblob"
 	"mayfly/internal/api"
+	"mayfly/internal/collector"
 	"mayfly/tickets"
 )
 
@@ -84,10 +85,9 @@ func (o *manyOpens) ticketlessSpec() (ticketlessSpec, error) {
 }
 
 const (
-	// As cmd/mayfly has them: see makeHeadroom, useProcessors and newLogger there.
-	headroomBytes = 8 << 20
-	minProcs      = 4
-	heldLines     = 32 << 10
+	// As cmd/mayfly has them: see useProcessors and newLogger there.
+	minProcs  = 4
+	heldLines = 32 << 10
 )
 
 // serveTicketless is Mayfly's own HTTP server, with all that a call goes through there,
@@ -99,8 +99,7 @@ func serveTicketless(ctx context.Context, path string, t terminal) (err error) {
 	if err != nil {
 		return err
 	}
-	headroom := make([]byte, headroomBytes)
-	defer runtime.KeepAlive(headroom)
+	defer collector.Spare()()
 	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < minProcs {
 		runtime.GOMAXPROCS(minProcs)
 	}

@@ -27,6 +27,10 @@ type batcher[T any] struct {
 	// of many does, or if the other one is slow: it may wait for a row that somebody holds.
 	abreast, crowd int
 
+	// gather lets whoever is ready to run do so before a batch begins that takes less time
+	// than they take to come: of calls that never wait for a disk few would meet.
+	gather bool
+
 	mu      sync.Mutex
 	queue   []*call[T]
 	closed  bool
@@ -116,6 +120,9 @@ func (b *batcher[T]) close() {
 
 // work runs batches until nothing waits.
 func (b *batcher[T]) work() {
+	if b.gather {
+		runtime.Gosched()
+	}
 	for batch, begun := b.take(); len(batch) > 0; batch, begun = b.take() {
 		b.settle(batch)
 		b.ended(begun)

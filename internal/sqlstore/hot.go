@@ -40,6 +40,18 @@ type newBlob struct {
 	fromAttempt bool
 }
 
+// lookup is one caller's FindTicket.
+type lookup struct {
+	id    uuid.UUID
+	hash  tickets.Hash
+	t     tickets.Ticket
+	b     tickets.Blob
+	found bool
+}
+
+// maxLookups are as many as one batch looks up.
+const maxLookups = 256
+
 // FindTicket implements tickets.Store.
 func (s *Store) FindTicket(ctx context.Context, id uuid.UUID, h tickets.Hash) (tickets.Ticket, tickets.Blob, error) {
 	t, b, found, err := s.db.findTicket(ctx, id, h)

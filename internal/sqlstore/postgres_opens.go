@@ -8,15 +8,6 @@ import (
 	"mayfly/tickets"
 )
 
-// lookup is one caller's FindTicket.
-type lookup struct {
-	id    uuid.UUID
-	hash  tickets.Hash
-	t     tickets.Ticket
-	b     tickets.Blob
-	found bool
-}
-
 const findTickets = `SELECT i.n, ` + heldColumns + `
 	FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS UUID[]), CAST($3 AS BYTEA[])) AS i(n, id, hash)
 	JOIN tickets t ON t.id = i.id AND t.token_hash = i.hash

@@ -25,8 +25,6 @@ const (
 	// beside the one under way: with fewer most of its work would be the statement's own.
 	// Of opens by 64 clients it made a fifth more; 16 to 32 were alike.
 	crowd = 32
-
-	maxLookups = 256
 )
 
 func (s *postgresDatabase) share() {

@@ -18,6 +18,7 @@ type sqliteDatabase struct {
 	writer  *writer
 	writes  *batcher[write]
 	readers *readers
+	lookups *batcher[*lookup]
 }
 
 func (f sqliteFile) open(context.Context) (database, error) {
@@ -37,6 +38,8 @@ func (f sqliteFile) open(context.Context) (database, error) {
 		return nil, errors.Join(err, c.close())
 	}
 	s.writes = newBatcher(s.writer.run, func(w write) int { return w.rows }, maxBatchRows, 1)
+	s.lookups = newBatcher(s.lookUp, func(*lookup) int { return 1 }, maxLookups, cap(s.readers.quick))
+	s.lookups.crowd, s.lookups.gather = crowd, true
 	return s, nil
 }
 
@@ -47,6 +50,7 @@ func (s *sqliteDatabase) versions(ctx context.Context) (current, latest int64, e
 func (s *sqliteDatabase) warnings() []string { return nil }
 
 func (s *sqliteDatabase) close() error {
+	s.lookups.close()
 	s.writes.close()
 	// The writer is the last: so SQLite empties the log, and removes it.
 	return errors.Join(s.readers.close(), s.writer.close())

@@ -47,12 +47,32 @@ const (
 		AND (claim = $3 OR EXISTS (SELECT 1 FROM blobs b WHERE b.id = tickets.blob_id AND b.unlimited = 1))`
 )
 
-func (s *sqliteDatabase) findTicket(ctx context.Context, id uuid.UUID, h tickets.Hash) (t tickets.Ticket, b tickets.Blob, found bool, err error) {
-	err = s.read(ctx, func(c *conn) (err error) {
-		found, err = c.first(findTicket, []any{id[:], h[:]}, func(r *row) { t, b = readHeld(r, id, h) })
-		return err
+func (s *sqliteDatabase) findTicket(ctx context.Context, id uuid.UUID, h tickets.Hash) (tickets.Ticket, tickets.Blob, bool, error) {
+	l := &lookup{id: id, hash: h}
+	err := s.lookups.do(ctx, l)
+	return l.t, l.b, l.found && err == nil, err
+}
+
+// lookUp finds the tickets of a batch in one snapshot: what a reader has of the database in
+// its memory is void with each commit of the writer, and is read anew for all at once.
+func (s *sqliteDatabase) lookUp(batch []*lookup) []error {
+	errs := make([]error, len(batch))
+	err := s.read(context.Background(), func(c *conn) error {
+		find := func() error {
+			for i, l := range batch {
+				l.found, errs[i] = c.first(findTicket, []any{l.id[:], l.hash[:]}, func(r *row) { l.t, l.b = readHeld(r, l.id, l.hash) })
+			}
+			return nil
+		}
+		if len(batch) == 1 {
+			return find()
+		}
+		return c.snapshot(find)
 	})
-	return t, b, found, err
+	if err != nil {
+		return fill(errs, err)
+	}
+	return errs
 }
 
 func (s *sqliteDatabase) spend(ctx context.Context, sp tickets.Spend) (won bool, err error) {
