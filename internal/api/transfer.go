@@ -103,8 +103,8 @@ func (d *download) copy(w http.ResponseWriter) (sent int64, err error) {
 
 	end := time.Now().Add(limits.MaxTransfer)
 	body := io.LimitedReader{R: d.Body}
-	if isFile(&body) {
-		defer cork(ctx)()
+	if d.Length <= chunk && isFile(&body) {
+		defer cork(ctx)() // of more the header is nothing
 	}
 	for first := true; first || sent < d.Length; first = false {
 		left := d.Length - sent
