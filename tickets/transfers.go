@@ -86,6 +86,7 @@ func (one *transfer) end() {
 	default:
 		delete(t.live, one.blob)
 	}
+	one.before, one.behind = nil, nil // whoever holds on to it does not hold the others
 }
 
 // after runs do in a while, unless the transfer is over before.

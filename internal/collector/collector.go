@@ -11,7 +11,7 @@ import (
 )
 
 // Floor is the size of the heap, in bytes, up to which garbage may gather, however little
-// is in use. By its own rule, twice what is in use, the collector would run a hundred
+// is in use, though not to more than five times that. By its own rule, twice what is in use, the collector would run a hundred
 // times a second under load with the few MiB that Mayfly really uses, and take a tenth of
 // the processor. With it 64 transfers at a time stay below 64 MiB of resident memory, of
 // which the program itself is 28.
@@ -48,8 +48,9 @@ func Spare() (restore func()) {
 func percent(live, roots uint64) int {
 	const (
 		standard = 100
-		// The runtime lets no heap be smaller than 4 MiB times GOGC/100.
-		most = Floor / (4 << 20) * 100
+		// It is set some time after each cycle, for what that one found. Of a heap that
+		// has grown since, most bounds what it may grow to meanwhile.
+		most = 400
 	)
 	if live == 0 || live >= Floor/2 {
 		return standard
@@ -69,8 +70,8 @@ func inUse() (live, roots uint64) {
 // allocator to put several into one block, which would live as long as any of them.
 type canary [64]byte
 
-// eachCycle calls do after each cycle of the collector for as long as it says so. A
-// cleanup is how the runtime tells of one.
+// eachCycle calls do some time after each cycle of the collector for as long as it says so;
+// after several if they follow each other closely. A cleanup is how the runtime tells of one.
 func eachCycle(do func() (more bool)) {
 	runtime.AddCleanup(new(canary), func(do func() bool) {
 		if do() {

@@ -15,9 +15,10 @@ func TestPercent(t *testing.T) {
 		want        int
 	}{
 		{0, 0, 100}, // no cycle yet
-		{mib, 0, 900},
-		{6 * mib, 0, 500},
-		{6 * mib, 4 * mib, 300},
+		{mib, 0, 400},
+		{6 * mib, 0, 400},
+		{8 * mib, 0, 350},
+		{8 * mib, 6 * mib, 200},
 		{12 * mib, 0, 200},
 		{18 * mib, 0, 100},
 		{12 * mib, 24 * mib, 100},
@@ -37,11 +38,13 @@ func TestSpare(t *testing.T) {
 	defer debug.SetGCPercent(before)
 	restore := Spare()
 
+	some := make([]byte, 10<<20)
 	awaitGoal(t, Floor*9/10, Floor*11/10)
 	large := make([]byte, 2*Floor)
 	awaitGoal(t, 4*Floor*9/10, 5*Floor)
 	runtime.KeepAlive(large)
 	awaitGoal(t, Floor*9/10, Floor*11/10)
+	runtime.KeepAlive(some)
 
 	restore()
 	if got := debug.SetGCPercent(100); got != 100 {

@@ -195,7 +195,7 @@ func (b *batcher[T]) contain(items []T) (errs []error) {
 		if p := recover(); p != nil {
 			errs = make([]error, len(items))
 			for i := range errs {
-				errs[i] = fmt.Errorf("a write panicked: %v", p)
+				errs[i] = fmt.Errorf("a batch panicked: %v", p)
 			}
 		}
 	}()

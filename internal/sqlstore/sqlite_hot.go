@@ -56,23 +56,32 @@ func (s *sqliteDatabase) findTicket(ctx context.Context, id uuid.UUID, h tickets
 // lookUp finds the tickets of a batch in one snapshot: what a reader has of the database in
 // its memory is void with each commit of the writer, and is read anew for all at once.
 func (s *sqliteDatabase) lookUp(batch []*lookup) []error {
-	errs := make([]error, len(batch))
 	err := s.read(context.Background(), func(c *conn) error {
-		find := func() error {
-			for i, l := range batch {
-				l.found, errs[i] = c.first(findTicket, []any{l.id[:], l.hash[:]}, func(r *row) { l.t, l.b = readHeld(r, l.id, l.hash) })
+		if len(batch) == 1 {
+			return batch[0].find(c)
+		}
+		return c.snapshot(func() error {
+			for _, l := range batch {
+				if err := l.find(c); err != nil {
+					return err
+				}
 			}
 			return nil
-		}
-		if len(batch) == 1 {
-			return find()
-		}
-		return c.snapshot(find)
+		})
 	})
-	if err != nil {
+	errs := make([]error, len(batch))
+	if err == nil || len(batch) == 1 {
 		return fill(errs, err)
 	}
+	for i := range batch { // who cannot succeed fails alone
+		errs[i] = s.lookUp(batch[i : i+1])[0]
+	}
 	return errs
+}
+
+func (l *lookup) find(c *conn) (err error) {
+	l.found, err = c.first(findTicket, []any{l.id[:], l.hash[:]}, func(r *row) { l.t, l.b = readHeld(r, l.id, l.hash) })
+	return err
 }
 
 func (s *sqliteDatabase) spend(ctx context.Context, sp tickets.Spend) (won bool, err error) {

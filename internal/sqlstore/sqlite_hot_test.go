@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
+	"mayfly/tickets"
 )
 
 // TestLookupsOfABatch: each caller of a batch gets its own ticket, also two that ask for
@@ -28,6 +30,43 @@ func TestLookupsOfABatch(t *testing.T) {
 		}
 		if !unknown && (l.t.ID != l.id || l.t.Hash != l.hash || l.b.ID != l.t.BlobID || l.b.Key == "") {
 			t.Errorf("lookup %d: ticket %s of blob %s under %q", i, l.t.ID, l.b.ID, l.b.Key)
+		}
+	}
+}
+
+// TestLookupFailsAlone: of a batch only the caller whose row is damaged is told so, and no
+// reader stays in the snapshot: what is committed next is seen.
+func TestLookupFailsAlone(t *testing.T) {
+	t.Parallel()
+	st := openAt(t, filepath.Join(t.TempDir(), "mayfly.db"))
+	all := storeMany(t, st, 3)
+	must(t, st, func(c *conn) error {
+		_, err := c.exec("PRAGMA ignore_check_constraints = 1")
+		if err == nil {
+			_, err = c.exec("UPDATE blobs SET sha256 = x'00' WHERE id = $1", all[1].BlobID[:])
+		}
+		return err
+	})
+	for _, state := range []tickets.TicketState{tickets.TicketReady, tickets.TicketRevoked} {
+		// More often than there are readers, so that each has its turn.
+		for range 4 * cap(embedded(st).readers.quick) {
+			var batch []*lookup
+			for _, one := range all {
+				batch = append(batch, &lookup{id: one.ID, hash: one.Hash})
+			}
+			for i, err := range embedded(st).lookUp(batch) {
+				switch l := batch[i]; {
+				case i == 1 && err == nil:
+					t.Fatal("a digest of one byte was taken")
+				case i != 1 && (err != nil || !l.found || l.t.State != state):
+					t.Fatalf("lookup %d: found %t, %s, %v", i, l.found, l.t.State, err)
+				}
+			}
+		}
+		for _, one := range []tickets.Ticket{all[0], all[2]} {
+			if err := st.Revoke(t.Context(), "acme", one.BlobID, one.ID, benchStart); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

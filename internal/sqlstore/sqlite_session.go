@@ -87,15 +87,22 @@ func (s *sqliteSession) rows(ctx context.Context, query string, args []any, each
 	}
 }
 
-func (s *sqliteSession) snapshot(do func() error) error {
+func (s *sqliteSession) snapshot(do func() error) (err error) {
+	// Prepared before it is needed: a connection that stayed in its snapshot would see
+	// nothing new ever again.
+	const end = "ROLLBACK"
+	if _, err := s.prepare(end); err != nil {
+		return err
+	}
 	if _, err := s.run("BEGIN", nil); err != nil {
 		return err
 	}
-	err := do()
-	if _, endErr := s.run("ROLLBACK", nil); err == nil {
-		err = endErr // nothing was written, so this is how a read ends
-	}
-	return err
+	defer func() { // also when do panics
+		if _, endErr := s.run(end, nil); err == nil {
+			err = endErr // nothing was written, so this is how a read ends
+		}
+	}()
+	return do()
 }
 
 func (s *sqliteSession) prepare(query string) (statement, error) {
