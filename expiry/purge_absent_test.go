@@ -3,6 +3,7 @@ package expiry_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,10 +48,10 @@ func TestPurgeBelievesNoAbsence(t *testing.T) {
 			w := newWorld(t)
 			stays := w.blob(t, 0)
 			everything = []blobstore.Key{stays.Keys[0], w.blob(t, 0).Keys[0], w.blob(t, 0).Keys[0]}
-			opened := 0
+			var opened atomic.Int64 // by several at a time
 			p := w.purge()
 			p.Blobs = telling{&store{Store: w.blobs,
-				open: func(context.Context, blobstore.Key) error { opened++; return nil },
+				open: func(context.Context, blobstore.Key) error { opened.Add(1); return nil },
 				delete: func(ctx context.Context, keys []blobstore.Key) error {
 					err := w.blobs.Delete(ctx, keys[1:]...)
 					if c.failed {
@@ -62,8 +63,8 @@ func TestPurgeBelievesNoAbsence(t *testing.T) {
 			if err != nil || r.Erased != 2 || r.Failed != 1 || r.Failures[0].ID != stays.ID || r.Failures[0].Stage != c.stage {
 				t.Errorf("%+v, %v", r, err)
 			}
-			if c.failed && opened > 0 {
-				t.Errorf("%d keys were asked for that the store had told of", opened)
+			if n := opened.Load(); c.failed && n > 0 {
+				t.Errorf("%d keys were asked for that the store had told of", n)
 			}
 			w.check(t)
 		})
