@@ -26,7 +26,7 @@ func withSocket(ctx context.Context, c net.Conn) context.Context {
 
 // cork keeps the kernel from sending the header, which net/http writes apart, in a packet of
 // its own: it goes with the first bytes of the file (tcp(7), TCP_CORK). The client reads
-// once where it would be woken twice; of opens of small blobs it is a tenth. Call uncork
+// once where it would be woken twice. Call uncork
 // when all is written: the rest is sent then.
 func cork(ctx context.Context) (uncork func()) {
 	raw, ok := ctx.Value(socketKey{}).(syscall.RawConn)

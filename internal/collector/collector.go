@@ -11,9 +11,9 @@ import (
 )
 
 // Floor is the size of the heap, in bytes, up to which garbage may gather, however little
-// is in use, though not to more than five times that. By its own rule, twice what is in use, the collector would run a hundred
-// times a second under load with the few MiB that Mayfly really uses, and take a tenth of
-// the processor. With it 64 transfers at a time stay below 64 MiB of resident memory, of
+// is in use, though not to more than five times that. By its own rule, twice what is in
+// use, the collector would run a hundred times a second under load with the few MiB that
+// Mayfly really uses, and take a tenth of the processor. With it 64 transfers at a time stay below 64 MiB of resident memory, of
 // which the program itself is 28.
 const Floor = 36 << 20
 

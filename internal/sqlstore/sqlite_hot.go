@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 
 	"github.com/google/uuid"
 
@@ -70,7 +71,7 @@ func (s *sqliteDatabase) lookUp(batch []*lookup) []error {
 		})
 	})
 	errs := make([]error, len(batch))
-	if err == nil || len(batch) == 1 {
+	if err == nil || len(batch) == 1 || errors.Is(err, ErrBusy) { // each would wait out the same time limit
 		return fill(errs, err)
 	}
 	for i := range batch { // who cannot succeed fails alone
