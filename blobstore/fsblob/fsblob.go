@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"syscall"
 
 	"mayfly/blobstore"
 )
@@ -132,14 +133,20 @@ func (s *Store) openFile(key blobstore.Key) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := dir.Open(string(key))
+	f, err := openIn(dir, key)
 	if !errors.Is(err, fs.ErrNotExist) || !s.replaced(folder(key), dir) {
 		return f, err
 	}
 	if dir, err = s.findFolder(folder(key)); err != nil {
 		return nil, err
 	}
-	return dir.Open(string(key))
+	return openIn(dir, key)
+}
+
+// openIn does not wait, as it would for a pipe that somebody has put in a blob's place. Of a file
+// package os then has no mode to set back and forth, which is a fifth of the time.
+func openIn(dir *os.Root, key blobstore.Key) (*os.File, error) {
+	return dir.OpenFile(string(key), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }
 
 // step asks a test's fault, if there is one, whether this step fails.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"mayfly/blobstore"
@@ -211,6 +212,20 @@ func TestSymlinks(t *testing.T) {
 	}
 	if got, err := os.ReadFile(secret); err != nil || string(got) != "secret" {
 		t.Errorf("the file outside is %q, %v", got, err)
+	}
+}
+
+// TestPipe: nobody waits for a pipe that lies where a blob should.
+func TestPipe(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	if err := syscall.Mkfifo(filepath.Join(dir, "aa", "keyaa"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r, _, err := s.Open(t.Context(), "keyaa", 0); err == nil {
+		r.Close()
+		t.Error("a pipe is served as a blob")
 	}
 }
 

@@ -143,7 +143,10 @@ func (e *endpoints) record(c *call) {
 	if c.err == nil {
 		n--
 	}
-	e.log.LogAttrs(ctx, level, "request", attrs[:n]...)
+	// Not by the logger, which would look for the line of code that logs.
+	line := slog.NewRecord(time.Now(), level, "request", 0)
+	line.AddAttrs(attrs[:n]...)
+	_ = e.log.Handler().Handle(ctx, line) // as the logger does: there is nowhere left to tell of it
 }
 
 // knownMethod is the method, unless the client made one up: a log and its readers

@@ -36,7 +36,7 @@ func (s *Server) HTTPServer(h http.Handler) *http.Server {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ConnContext:       withSocket,
+		ConnContext:       withTCP,
 		ErrorLog:          slog.NewLogLogger(errorLog{log.Handler()}, slog.LevelWarn),
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams,
@@ -82,7 +82,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	}
 	release := sync.OnceFunc(func() { <-l.slots })
 	if tcp, ok := c.(*net.TCPConn); ok {
-		return &limitedTCP{tcp, release}, nil
+		return &limitedTCP{tcpConn{TCPConn: tcp}, release}, nil
 	}
 	return &limitedConn{c, release}, nil
 }
@@ -94,7 +94,7 @@ func (l *limitedListener) Close() error {
 
 // limitedTCP has the methods of *net.TCPConn, ReadFrom and CloseWrite among them.
 type limitedTCP struct {
-	*net.TCPConn
+	tcpConn
 	release func()
 }
 

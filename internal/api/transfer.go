@@ -103,9 +103,6 @@ func (d *download) copy(w http.ResponseWriter) (sent int64, err error) {
 
 	end := time.Now().Add(limits.MaxTransfer)
 	body := io.LimitedReader{R: d.Body}
-	if d.Length <= chunk && isFile(&body) {
-		defer cork(ctx)() // of more the header is nothing
-	}
 	for first := true; first || sent < d.Length; first = false {
 		left := d.Length - sent
 		d.until = limits.deadline(time.Now(), end, left)
@@ -119,6 +116,11 @@ func (d *download) copy(w http.ResponseWriter) (sent int64, err error) {
 		}
 		if left == 0 {
 			break
+		}
+		if first && left <= chunk && isFile(&body) { // of more the header is nothing
+			if err := flushHeld(d.c.in.Context(), control); err != nil {
+				return sent, err
+			}
 		}
 		body.N = min(chunk, left)
 		n, err := w.(io.ReaderFrom).ReadFrom(&body)

@@ -62,7 +62,7 @@ func (s *Store) FindTicket(ctx context.Context, id uuid.UUID, h tickets.Hash) (t
 }
 
 // heldColumns are what an open needs of ticket t and blob b, and no more: the driver
-// makes each column, and its name, anew for each row.
+// makes each column anew for each row.
 const heldColumns = `t.blob_id, t.state, t.claim, t.opened_at, t.delivered_at,
 	b.state, b.unlimited, b.unopened_ttl, b.report_window, b.resume_window,
 	b.size, b.sha256, b.checksum, b.key, b.upload_until, b.expires_at, b.purge_at`

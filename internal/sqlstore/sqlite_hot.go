@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -12,15 +13,22 @@ import (
 // An open keeps the bytes until now + keep, and never less long than an earlier
 // open did, whose clock may have been ahead of ours (P4: nothing early). As long as
 // somebody can still open, they are kept to the deadline.
-const (
-	findTicket = `SELECT ` + heldColumns + ` FROM tickets t JOIN blobs b ON b.id = t.blob_id
+// findTicket has its columns unnamed, as near as it goes: the driver makes a string of the name and one
+// of the declared type of each, for each row, and an expression has no such type.
+var findTicket = `SELECT +` + strings.ReplaceAll(heldColumns, ",", " AS a, +") + ` AS a FROM tickets t JOIN blobs b ON b.id = t.blob_id
 	WHERE t.id = $1 AND t.token_hash = $2`
 
+const (
 	// openReady is the one statement that decides (P2): it finds the ticket ready and
 	// turns it in the same breath, or changes nothing.
-	openReady = `UPDATE tickets SET state = 'opened', claim = $3, opened_at = $4
-	WHERE id = $1 AND token_hash = $2 AND state = 'ready' AND blob_id = $5
+	openReady = turnTicket + `
 	AND EXISTS (SELECT 1 FROM blobs b WHERE b.id = $5 AND b.state = 'stored' AND b.evidence = 0 AND b.expires_at > $4)`
+
+	// turnTicket leaves it to keepLikely whether the blob can be opened: in the same
+	// transaction turnBack undoes it if not. That spares a search for the blob.
+	turnTicket = `UPDATE tickets SET state = 'opened', claim = $3, opened_at = $4
+	WHERE id = $1 AND token_hash = $2 AND state = 'ready' AND blob_id = $5`
+	turnBack = `UPDATE tickets SET state = 'ready', claim = NULL, opened_at = NULL WHERE id = $1`
 
 	kept   = `CASE WHEN keep_until > $2 + keep THEN keep_until ELSE $2 + keep END`
 	toLast = `CASE WHEN expires_at > ` + kept + ` THEN expires_at ELSE ` + kept + ` END`
@@ -30,9 +38,10 @@ const (
 		purge_at = CASE WHEN ready > 1 OR unlimited = 1 THEN ` + toLast + ` ELSE ` + kept + ` END
 		WHERE id = $1`
 
-	// keepLookedFor is keepOpened where look_at stays: it is no later than any purge_at that
-	// this sets. So it is for a blob that no purge has looked at, as nearly all are.
-	keepLookedFor = keepOpened + ` AND look_at <= $2 + keep`
+	// keepLikely is keepOpened for a blob that can be opened, and where look_at stays: it is no
+	// later than any purge_at that this sets. So it is for a blob that no purge has looked
+	// at, as nearly all are.
+	keepLikely = keepOpened + ` AND state = 'stored' AND evidence = 0 AND expires_at > $2 AND look_at <= $2 + keep`
 
 	// lookSooner keeps look_at from being later than purge_at. It is apart because
 	// SQLite writes the index of each column that an UPDATE names, changed or not.
@@ -86,26 +95,44 @@ func (l *lookup) find(c *conn) (err error) {
 }
 
 func (s *sqliteDatabase) spend(ctx context.Context, sp tickets.Spend) (won bool, err error) {
-	now := micros(sp.Now)
 	err = s.write(ctx, 2, func(c *conn) error {
-		n, err := c.exec(openReady, sp.Ticket[:], sp.Hash[:], sp.Claim[:], now, sp.Blob[:])
-		switch {
-		case err != nil:
+		if won, err = spendLikely(c, &sp); won || err != nil {
 			return err
-		case n == 1:
-			if n, err = c.exec(keepLookedFor, sp.Blob[:], now); n == 1 || err != nil {
-				break
-			}
-			if n, err = c.exec(keepOpened, sp.Blob[:], now); err == nil {
-				_, err = c.exec(lookSooner, sp.Blob[:])
-			}
-		default:
-			n, err = c.exec(openAgain, sp.Blob[:], now, sp.Ticket[:], sp.Hash[:])
 		}
-		won = n == 1
+		won, err = spendAny(c, &sp)
 		return err
 	})
 	return won, err
+}
+
+// spendLikely spends a ready ticket of a blob that no purge has looked at, as nearly all are,
+// or changes nothing.
+func spendLikely(c *conn, sp *tickets.Spend) (won bool, err error) {
+	now := micros(sp.Now)
+	n, err := c.exec(turnTicket, sp.Ticket[:], sp.Hash[:], sp.Claim[:], now, sp.Blob[:])
+	if err != nil || n == 0 {
+		return false, err
+	}
+	n, err = c.exec(keepLikely, sp.Blob[:], now)
+	if err == nil && n == 0 {
+		_, err = c.exec(turnBack, sp.Ticket[:])
+	}
+	return n == 1, err
+}
+
+func spendAny(c *conn, sp *tickets.Spend) (won bool, err error) {
+	now := micros(sp.Now)
+	n, err := c.exec(openReady, sp.Ticket[:], sp.Hash[:], sp.Claim[:], now, sp.Blob[:])
+	switch {
+	case err != nil:
+	case n == 0:
+		n, err = c.exec(openAgain, sp.Blob[:], now, sp.Ticket[:], sp.Hash[:])
+	default:
+		if n, err = c.exec(keepOpened, sp.Blob[:], now); err == nil {
+			_, err = c.exec(lookSooner, sp.Blob[:])
+		}
+	}
+	return n == 1, err
 }
 
 func (s *sqliteDatabase) acknowledge(ctx context.Context, a acknowledgement) (changed bool, err error) {
