@@ -31,8 +31,6 @@ type batcher[T any] struct {
 	// than they take to come: of calls that never wait for a disk few would meet.
 	gather bool
 
-	calls sync.Pool // of calls whose outcome is told
-
 	mu      sync.Mutex
 	queue   []*call[T]
 	closed  bool
@@ -64,40 +62,28 @@ func (b *batcher[T]) do(ctx context.Context, item T) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	c := &call[T]{item: item, done: make(chan error, 1)}
 	b.mu.Lock()
 	if b.closed {
 		b.mu.Unlock()
 		return ErrClosed
 	}
-	c, ok := b.calls.Get().(*call[T])
-	if !ok {
-		c = &call[T]{done: make(chan error, 1)}
-	}
-	c.item = item
 	b.queue = append(b.queue, c)
 	b.staff()
 	b.mu.Unlock()
 
 	select {
 	case err := <-c.done:
-		return b.told(c, err)
+		return err
 	case <-ctx.Done():
 	}
 	b.mu.Lock()
 	c.withdrawn = !c.taken
 	b.mu.Unlock()
 	if c.withdrawn {
-		return ctx.Err() // and the queue has it still
+		return ctx.Err()
 	}
-	return b.told(c, <-c.done)
-}
-
-// told keeps a call that nobody else holds any more for the next caller.
-func (b *batcher[T]) told(c *call[T], err error) error {
-	var none T
-	c.item, c.taken = none, false
-	b.calls.Put(c)
-	return err
+	return <-c.done
 }
 
 // staff starts a worker for what waits, if it needs one, or sees to it that somebody looks
