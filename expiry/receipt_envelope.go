@@ -21,7 +21,7 @@ const (
 )
 
 const (
-	// maxEnvelope in bytes, white space included. A receipt has about 1 KiB.
+	// maxEnvelope in bytes, white space included. A receipt has 1 or 2 KiB.
 	maxEnvelope = 64 << 10
 	// maxSignatures of one envelope: others may have signed it too.
 	maxSignatures = 16
@@ -197,12 +197,12 @@ func decodeStatement(payload []byte, payloadType string, statement any) error {
 	return nil
 }
 
-// sealRoom is more than an envelope has beside its payload, of a receipt in a tree too.
-const sealRoom = 2048
+// envelopeRoom is more than an envelope has beside its payload, of a receipt in a tree too.
+const envelopeRoom = 2048
 
 // appendSigned is the envelope, but for its last brace: what json.Marshal makes of one.
 func appendSigned(b []byte, payloadType string, payload []byte, keyID string, sig []byte) []byte {
-	b = slices.Grow(b, sealRoom+base64.StdEncoding.EncodedLen(len(payload)))
+	b = slices.Grow(b, envelopeRoom+base64.StdEncoding.EncodedLen(len(payload)))
 	b = appendText(append(b, `{"payloadType":`...), payloadType)
 	b = base64.StdEncoding.AppendEncode(append(b, `,"payload":"`...), payload)
 	b = append(append(b, `","signatures":[{"keyid":"`...), keyID...)

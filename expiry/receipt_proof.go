@@ -13,7 +13,7 @@ import (
 
 // A tombstone has most of what its receipt says, and the envelope is put together when it
 // is asked for. What it has not is a proof: the signature, and what else cannot be made of
-// the row. That is a quarter of the envelope: a purge writes as many as it erases.
+// the row. That is a third of an envelope or less: a purge writes one for each blob.
 
 // proofFormat says of what the signed bytes are made: this very Receipt.appendJSON and
 // appendTree. Other ones need another format, and those of old proofs have to stay.
