@@ -87,8 +87,8 @@ type Due struct {
 	// Evidence says that the blob is a report's: with its bytes go the report's texts and
 	// its sealed key.
 	Evidence bool
-	// Receipt is what the tombstone will have with it, nil for none.
-	Receipt []byte
+	// Proof is what the tombstone will keep for its receipt (Envelope), nil for none.
+	Proof []byte
 }
 
 // The reasons of blobs that were stored when their time came (tickets.Reason).

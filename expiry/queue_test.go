@@ -108,7 +108,7 @@ func (q *queue) Erase(ctx context.Context, done []expiry.Due, now time.Time) err
 		if r.state == "erased" {
 			continue
 		}
-		r.state, r.forget, r.Receipt = "erased", now.Add(tombstoneTTL), d.Receipt
+		r.state, r.forget, r.Proof = "erased", now.Add(tombstoneTTL), d.Proof
 		r.gone = d.ID == uuid.UUID{}
 	}
 	return ctx.Err()

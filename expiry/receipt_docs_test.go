@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,16 @@ func TestDocumentedExamples(t *testing.T) {
 	if again := sign(t, s, *r.Receipt); !bytes.Equal(again, documented(t, "example: receipt.json")) {
 		t.Errorf("Mayfly signs now\n%s", again)
 	}
+	tree := verify(t, s.Keyring(), documented(t, "example: tree.json"))
+	before, after := *r.Receipt, *r.Receipt
+	before.Blob[15]--
+	after.Blob[15]++
+	if !bytes.Equal(tree.Payload, r.Payload) {
+		t.Errorf("of the tree the payload is\n%s", tree.Payload)
+	}
+	if again := together(t, s, before, *r.Receipt, after)[1]; !bytes.Equal(again, documented(t, "example: tree.json")) {
+		t.Errorf("Mayfly signs now, together with two others\n%s", again)
+	}
 	again, err := s.SignSummary(*m.Summary)
 	if err != nil || !bytes.Equal(again, documented(t, "example: summary.json")) {
 		t.Errorf("Mayfly signs now\n%s\n%v", again, err)
@@ -106,7 +117,7 @@ func TestDocumentedRecipes(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	for _, file := range []string{"key.pem", "receipt.json"} {
+	for _, file := range []string{"key.pem", "receipt.json", "tree.json"} {
 		if err := os.WriteFile(filepath.Join(dir, file), append(documented(t, "example: "+file), '\n'), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -123,12 +134,36 @@ func TestDocumentedRecipes(t *testing.T) {
 	if out, err := typed("run: keyid"); err != nil || strings.TrimSpace(out) != documentedSigner(t).KeyID() {
 		t.Errorf("%v: %s", err, out)
 	}
-	changed := bytes.Replace(documented(t, "example: receipt.json"), []byte("eyJ2"), []byte("eyJ3"), 1)
-	if err := os.WriteFile(filepath.Join(dir, "receipt.json"), changed, 0o600); err != nil {
+	if out, err := typed("run: tree"); err != nil || !strings.Contains(out, "Verified Successfully") || !strings.Contains(out, "The receipt is in the tree") {
+		t.Errorf("%v: %s", err, out)
+	}
+	// As the API has it, in the order of the names.
+	_, inclusion, _ := bytes.Cut(documented(t, "example: tree.json"), []byte(`"inclusion":`))
+	rest := bytes.TrimSuffix(bytes.Replace(documented(t, "example: tree.json"), slices.Concat([]byte(`,"inclusion":`), inclusion), nil, 1), []byte("}"))
+	sorted := slices.Concat([]byte(`{"inclusion":`), bytes.TrimSuffix(inclusion, []byte("}")), []byte(","), rest[1:], []byte("}"))
+	if err := os.WriteFile(filepath.Join(dir, "tree.json"), sorted, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := typed("run: openssl"); err == nil {
-		t.Errorf("openssl believes a changed receipt: %s", out)
+	if out, err := typed("run: tree"); err != nil {
+		t.Errorf("in another order: %v: %s", err, out)
+	}
+	receipt, err := os.ReadFile(filepath.Join(dir, "payload"))
+	if err != nil || !bytes.Equal(receipt, documented(t, "example: payload.json")) {
+		t.Errorf("the recipe for a tree has verified %s, %v", receipt, err)
+	}
+	for _, change := range []struct{ file, mark, old, new string }{
+		{"receipt.json", "run: openssl", `"payload":"eyJ2`, `"payload":"eyJ3`},
+		{"tree.json", "run: tree", `"payload":"eyJ2`, `"payload":"eyJ3`},
+		{"tree.json", "run: tree", `"receipt":"eyJ2`, `"receipt":"eyJ3`},
+		{"tree.json", "run: tree", `"index":1`, `"index":0`},
+	} {
+		changed := bytes.Replace(documented(t, "example: "+change.file), []byte(change.old), []byte(change.new), 1)
+		if err := os.WriteFile(filepath.Join(dir, change.file), changed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := typed(change.mark); err == nil {
+			t.Errorf("a %s with %s is believed: %s", change.file, change.new, out)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,11 +15,13 @@ import (
 // The payload types of the statements, inside what is signed.
 const (
 	ReceiptType = "application/vnd.mayfly.erasure+json"
+	// TreeType is of many receipts that were signed together.
+	TreeType    = "application/vnd.mayfly.erasure-tree+json"
 	SummaryType = "application/vnd.mayfly.erasure-summary+json"
 )
 
 const (
-	// maxEnvelope in bytes, white space included. A receipt has about 1 KiB.
+	// maxEnvelope in bytes, white space included. A receipt has 1 or 2 KiB.
 	maxEnvelope = 64 << 10
 	// maxSignatures of one envelope: others may have signed it too.
 	maxSignatures = 16
@@ -47,6 +50,8 @@ type envelope struct {
 	PayloadType string            `json:"payloadType"`
 	Payload     string            `json:"payload"`
 	Signatures  []json.RawMessage `json:"signatures"`
+	// Inclusion is of a receipt in the tree that was signed.
+	Inclusion json.RawMessage `json:"inclusion,omitempty"`
 }
 
 type signature struct {
@@ -69,7 +74,7 @@ type Verified struct {
 	Summary *Summary
 	// KeyID of the key that signed.
 	KeyID string
-	// Payload is the statement, byte for byte as it was signed.
+	// Payload is the statement, byte for byte as it was signed, alone or in a tree.
 	Payload []byte
 }
 
@@ -100,8 +105,15 @@ func (k Keyring) Verify(data []byte) (Verified, error) {
 	if err != nil {
 		return Verified{}, err
 	}
+	payloadType := e.PayloadType
+	if payloadType == TreeType {
+		if payload, err = included(payload, e.Inclusion); err != nil {
+			return Verified{}, err
+		}
+		payloadType = ReceiptType
+	}
 	v := Verified{KeyID: signer.ID(), Payload: payload}
-	if err := v.read(e.PayloadType); err != nil {
+	if err := v.read(payloadType); err != nil {
 		return Verified{}, err
 	}
 	if !signer.covers(v.At()) {
@@ -147,26 +159,37 @@ func (k Keyring) signedBy(signatures []json.RawMessage, message []byte) (Key, er
 
 // read understands the payload, whose signature is verified.
 func (v *Verified) read(payloadType string) error {
-	if payloadType != ReceiptType && payloadType != SummaryType {
+	var statement interface{ check() error }
+	switch payloadType {
+	case ReceiptType:
+		v.Receipt = new(Receipt)
+		statement = v.Receipt
+	case SummaryType:
+		v.Summary = new(Summary)
+		statement = v.Summary
+	default:
 		return fmt.Errorf("%w: %.100q", ErrUnknownStatement, payloadType)
 	}
+	if err := decodeStatement(v.Payload, payloadType, statement); err != nil {
+		return err
+	}
+	if err := statement.check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrStatement, err)
+	}
+	return nil
+}
+
+// decodeStatement reads a payload of this type, of the version that this Mayfly knows.
+func decodeStatement(payload []byte, payloadType string, statement any) error {
 	var head struct {
 		Version int `json:"version"`
 	}
-	err := decodeExactly(v.Payload, &head)
+	err := decodeExactly(payload, &head)
 	if err == nil && head.Version != statementVersion {
 		return fmt.Errorf("%w: version %d of %s; a newer Mayfly may know it", ErrUnknownStatement, head.Version, payloadType)
 	}
-	if err == nil && payloadType == ReceiptType {
-		v.Receipt = new(Receipt)
-		if err = decodeExactly(v.Payload, v.Receipt); err == nil {
-			err = v.Receipt.check()
-		}
-	} else if err == nil {
-		v.Summary = new(Summary)
-		if err = decodeExactly(v.Payload, v.Summary); err == nil {
-			err = v.Summary.check()
-		}
+	if err == nil {
+		err = decodeExactly(payload, statement)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrStatement, err)
@@ -174,18 +197,17 @@ func (v *Verified) read(payloadType string) error {
 	return nil
 }
 
-// sealRoom is more than an envelope has beside its payload.
-const sealRoom = 256
+// envelopeRoom is more than an envelope has beside its payload, of a receipt in a tree too.
+const envelopeRoom = 2048
 
-// seal puts the statement into an envelope, signed: what json.Marshal makes of one.
-func (s *Signer) seal(payloadType string, payload []byte) []byte {
-	sig := ed25519.Sign(s.key, pae(payloadType, payload))
-	b := make([]byte, 0, sealRoom+base64.StdEncoding.EncodedLen(len(payload)))
+// appendSigned is the envelope, but for its last brace: what json.Marshal makes of one.
+func appendSigned(b []byte, payloadType string, payload []byte, keyID string, sig []byte) []byte {
+	b = slices.Grow(b, envelopeRoom+base64.StdEncoding.EncodedLen(len(payload)))
 	b = appendText(append(b, `{"payloadType":`...), payloadType)
 	b = base64.StdEncoding.AppendEncode(append(b, `,"payload":"`...), payload)
-	b = append(append(b, `","signatures":[{"keyid":"`...), s.id...)
+	b = append(append(b, `","signatures":[{"keyid":"`...), keyID...)
 	b = base64.StdEncoding.AppendEncode(append(b, `","sig":"`...), sig)
-	return append(b, `"}]}`...)
+	return append(b, `"}]`...)
 }
 
 // decodeBase64 takes the one way in which bytes are written in standard base64:

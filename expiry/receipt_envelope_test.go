@@ -3,11 +3,13 @@ package expiry_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,14 +76,32 @@ func TestSignedByHand(t *testing.T) {
 func TestEveryByte(t *testing.T) {
 	t.Parallel()
 	s := newSigner(t)
-	good := sign(t, s, erasure())
-	keys := s.Keyring()
+	everyByte(t, s.Keyring(), sign(t, s, erasure()))
+}
+
+// TestEveryByteOfATree is the same of a receipt that was signed with others.
+func TestEveryByteOfATree(t *testing.T) {
+	t.Parallel()
+	s := newSigner(t)
+	before, after := erasure(), erasure()
+	before.Blob[15]--
+	after.Blob[15]++
+	everyByte(t, s.Keyring(), together(t, s, before, erasure(), after)[1])
+}
+
+func everyByte(t *testing.T, keys expiry.Keyring, good []byte) {
+	t.Helper()
 	begin := bytes.Index(good, []byte(`"payload":"`)) + len(`"payload":"`)
 	end := bytes.Index(good, []byte(`","signatures"`)) - 4 // the end of base64 may be written in more than one way
+	second, secondEnd := 0, 0                              // of a receipt in a tree
+	if at := bytes.Index(good, []byte(`"receipt":"`)); at > 0 {
+		second = at + len(`"receipt":"`)
+		secondEnd = second + bytes.IndexByte(good[second:], '"') - 4
+	}
 	for i := range good {
 		bad := bytes.Clone(good)
 		for flip := 1; flip < 256; flip++ {
-			if begin <= i && i < end && flip&(flip-1) != 0 {
+			if (begin <= i && i < end || second <= i && i < secondEnd) && flip&(flip-1) != 0 {
 				continue
 			}
 			bad[i] = good[i] ^ byte(flip)
@@ -250,12 +270,98 @@ func TestKeyTimes(t *testing.T) {
 	}
 }
 
+// TestTreeRefuses: what stands beside a tree that was signed is believed only if it is in it.
+func TestTreeRefuses(t *testing.T) {
+	t.Parallel()
+	k := newRaw(t, 1)
+	keys := expiry.Keyring{k.key()}
+	receipt := statement(t)
+	leaf := func(payload string) []byte { sum := sha256.Sum256([]byte("\x00" + payload)); return sum[:] }
+	node := func(left, right []byte) []byte {
+		sum := sha256.Sum256(slices.Concat([]byte{1}, left, right))
+		return sum[:]
+	}
+	b64 := base64.StdEncoding.EncodeToString
+	first, second := leaf(receipt), leaf("another")
+	root := node(first, second)
+	tree := func(root []byte) string { return fmt.Sprintf(`{"version":1,"receipts":2,"root":"%x"}`, root) }
+	inclusion := func(payload string, index int, path ...[]byte) string {
+		texts := make([]string, len(path))
+		for i, hash := range path {
+			texts[i] = `"` + b64(hash) + `"`
+		}
+		return fmt.Sprintf(`{"receipt":%q,"index":%d,"path":[%s]}`, b64([]byte(payload)), index, strings.Join(texts, ","))
+	}
+	envelope := func(payloadType, signed, inclusion string) string {
+		return strings.TrimSuffix(k.envelope(payloadType, signed), "}") + `,"inclusion":` + inclusion + "}"
+	}
+	said := func(old, new string) string { return strings.Replace(tree(root), old, new, 1) }
+	in := inclusion(receipt, 0, second)
+	good := envelope(expiry.TreeType, tree(root), in)
+	if v, err := keys.Verify([]byte(good)); err != nil || string(v.Payload) != receipt || v.Receipt == nil {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	for name, c := range map[string]struct {
+		envelope string
+		want     error
+	}{
+		"alone":                     {k.envelope(expiry.TreeType, tree(root)), expiry.ErrNotEnvelope},
+		"null":                      {envelope(expiry.TreeType, tree(root), "null"), expiry.ErrNotEnvelope},
+		"an array":                  {envelope(expiry.TreeType, tree(root), "["+in+"]"), expiry.ErrNotEnvelope},
+		"twice":                     {envelope(expiry.TreeType, tree(root), in+`,"inclusion":`+in), expiry.ErrNotEnvelope},
+		"a receipt twice":           {strings.Replace(good, `{"receipt":`, `{"receipt":"","receipt":`, 1), expiry.ErrNotEnvelope},
+		"no index":                  {strings.Replace(good, `"index":0,`, ``, 1), expiry.ErrNotEnvelope},
+		"no path":                   {envelope(expiry.TreeType, tree(root), strings.Replace(in, `"path"`, `"way"`, 1)), expiry.ErrNotEnvelope},
+		"index below zero":          {envelope(expiry.TreeType, tree(root), inclusion(receipt, -1, second)), expiry.ErrNotEnvelope},
+		"index behind the end":      {envelope(expiry.TreeType, tree(root), inclusion(receipt, 2, second)), expiry.ErrNotEnvelope},
+		"index with a point":        {strings.Replace(good, `"index":0`, `"index":0.0`, 1), expiry.ErrNotEnvelope},
+		"a path too short":          {envelope(expiry.TreeType, tree(root), inclusion(receipt, 0)), expiry.ErrNotEnvelope},
+		"a path too long":           {envelope(expiry.TreeType, tree(root), inclusion(receipt, 0, second, second)), expiry.ErrNotEnvelope},
+		"a very long path":          {envelope(expiry.TreeType, tree(root), inclusion(receipt, 0, slices.Repeat([][]byte{second}, 1000)...)), expiry.ErrNotEnvelope},
+		"a short hash":              {envelope(expiry.TreeType, tree(root), inclusion(receipt, 0, second[:31])), expiry.ErrNotEnvelope},
+		"a hash without padding":    {strings.Replace(good, `="]`, `"]`, 1), expiry.ErrNotEnvelope},
+		"a receipt of no base64":    {strings.Replace(good, `{"receipt":"`, `{"receipt":"!`, 1), expiry.ErrNotEnvelope},
+		"on the wrong side":         {envelope(expiry.TreeType, tree(root), inclusion(receipt, 1, second)), expiry.ErrBadSignature},
+		"another hash":              {envelope(expiry.TreeType, tree(root), inclusion(receipt, 0, first)), expiry.ErrBadSignature},
+		"another receipt":           {envelope(expiry.TreeType, tree(root), inclusion(strings.Replace(receipt, `"size":5`, `"size":6`, 1), 0, second)), expiry.ErrBadSignature},
+		"a node as a receipt":       {envelope(expiry.TreeType, tree(node(root, root)), inclusion(string(first)+string(second), 0, root)), expiry.ErrBadSignature},
+		"a tree of another type":    {envelope(expiry.ReceiptType, tree(root), in), expiry.ErrStatement},
+		"a receipt as a tree":       {envelope(expiry.TreeType, receipt, in), expiry.ErrStatement},
+		"a tree of tomorrow":        {envelope(expiry.TreeType, said(`"version":1`, `"version":2`), in), expiry.ErrUnknownStatement},
+		"a tree of none":            {envelope(expiry.TreeType, said(`"receipts":2`, `"receipts":0`), in), expiry.ErrStatement},
+		"a tree below none":         {envelope(expiry.TreeType, said(`"receipts":2`, `"receipts":-2`), in), expiry.ErrStatement},
+		"a tree too large":          {envelope(expiry.TreeType, said(`"receipts":2`, `"receipts":65537`), in), expiry.ErrStatement},
+		"a root in capitals":        {envelope(expiry.TreeType, strings.ToUpper(tree(root)), in), expiry.ErrStatement},
+		"no root":                   {envelope(expiry.TreeType, said(`,"root"`, `,"top"`), in), expiry.ErrStatement},
+		"a lie in it":               {envelope(expiry.TreeType, tree(node(leaf("{}"), second)), inclusion("{}", 0, second)), expiry.ErrStatement},
+		"changed after it was made": {strings.Replace(good, b64([]byte(tree(root))), b64([]byte(said(`"receipts":2`, `"receipts":3`))), 1), expiry.ErrBadSignature},
+	} {
+		v, err := keys.Verify([]byte(c.envelope))
+		if !errors.Is(err, c.want) || v.Receipt != nil || v.Summary != nil || v.Payload != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	single := fmt.Sprintf(`{"version":1,"receipts":1,"root":"%x"}`, first)
+	for name, e := range map[string]string{
+		"a tree of one":          envelope(expiry.TreeType, single, inclusion(receipt, 0)),
+		"a field of tomorrow":    strings.Replace(good, `"index":0`, `"index":0,"witness":[1]`, 1),
+		"a stranger's inclusion": envelope(expiry.ReceiptType, receipt, `"of another standard"`),
+	} {
+		if v, err := keys.Verify([]byte(e)); err != nil || string(v.Payload) != receipt {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func FuzzVerify(f *testing.F) {
 	k := newRaw(f, 1)
 	keys := expiry.Keyring{k.key()}
 	receipt := `{"version":1,"blob":"0193b1c2-6d2f-7b3a-8f60-51b0d3f0a9c4","size":0,"reason":"unsent","policy":"view-once",` +
 		`"due_at":"2026-03-01T12:00:00Z","erased_at":"2026-03-01T12:00:00Z","verified_absent_at":"2026-03-01T12:00:00Z"}`
 	good := k.envelope(expiry.ReceiptType, receipt)
+	root := sha256.Sum256([]byte("\x00" + receipt))
+	f.Add([]byte(strings.TrimSuffix(k.envelope(expiry.TreeType, fmt.Sprintf(`{"version":1,"receipts":1,"root":"%x"}`, root)), "}") +
+		`,"inclusion":{"receipt":"` + base64.StdEncoding.EncodeToString([]byte(receipt)) + `","index":0,"path":[]}}`))
 	f.Add([]byte(good))
 	f.Add([]byte(k.envelope("x", receipt)))
 	f.Add([]byte(strings.ReplaceAll(good, ",", " ,\n")))
@@ -300,7 +406,7 @@ func FuzzStatement(f *testing.F) {
 			return
 		}
 		if receipt {
-			_, err = s.Sign(*v.Receipt)
+			_, err = s.Sign(*v.Receipt, *v.Receipt)
 		} else {
 			_, err = s.SignSummary(*v.Summary)
 		}

@@ -5,12 +5,15 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+
+	"mayfly/blobstore"
 )
 
 // ErrKeys is returned for a file of keys that cannot be used. The error never
@@ -104,22 +107,47 @@ func (s *Signer) KeyID() string { return s.id }
 // keys has no room for it.
 func (s *Signer) Keyring() Keyring { return slices.Clone(s.keys) }
 
-// Sign makes the envelope of a receipt, as it is to be stored and served. The same
-// receipt and key give the same bytes. A receipt that Verify would refuse is not
-// signed: ErrStatement.
-func (s *Signer) Sign(r Receipt) ([]byte, error) {
-	r = r.normal()
-	if err := r.check(); err != nil {
-		return nil, fmt.Errorf("%w: receipt of blob %s: %w", ErrStatement, r.Blob, err)
+// Sign signs receipts together, with one signature for all of them, and gives of each the
+// proof of which Envelope makes what is served. The same receipts and key give the same
+// bytes. A receipt that Verify would refuse is not signed: its proof is nil, and err says
+// why (ErrStatement); the others are signed all the same.
+func (s *Signer) Sign(receipts ...Receipt) (proofs [][]byte, err error) {
+	leaves, kept := make([]blobstore.Digest, 0, len(receipts)), make([]Receipt, 0, len(receipts))
+	places := make([]int, 0, len(receipts)) // of what is kept
+	leaf := append(make([]byte, 0, receiptRoom), leafPrefix)
+	var errs []error
+	for i, r := range receipts {
+		r = r.normal()
+		if leaf, err = r.appendLeaf(leaf[:1]); err != nil {
+			errs = append(errs, fmt.Errorf("%w: receipt of blob %s: %w", ErrStatement, r.Blob, err))
+			continue
+		}
+		leaves, kept, places = append(leaves, leafHash(leaf)), append(kept, r), append(places, i)
 	}
-	payload, err := r.appendJSON(make([]byte, 0, receiptRoom))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrStatement, err)
+	proofs = make([][]byte, len(receipts))
+	if len(kept) == 0 {
+		return proofs, errors.Join(errs...)
 	}
-	return s.seal(ReceiptType, payload), nil
+	paths := make([][]blobstore.Digest, len(kept))
+	root := plant(leaves, paths)
+	message := pae(TreeType, appendTree(nil, len(kept), root))
+	if len(kept) == 1 {
+		leaf, _ = kept[0].appendLeaf(leaf[:1]) // as it was above
+		message = pae(ReceiptType, leaf[1:])
+	}
+	p := proof{size: len(kept)}
+	copy(p.signature[:], ed25519.Sign(s.key, message))
+	hex.Decode(p.keyID[:], []byte(s.id)) // of hex digits
+	for i, r := range kept {
+		p.due, p.erased, p.absent, p.versions = r.DueAt, r.ErasedAt, r.VerifiedAbsentAt, r.VersionsRemoved
+		p.index, p.path = i, paths[i]
+		proofs[places[i]] = p.bytes()
+	}
+	return proofs, errors.Join(errs...)
 }
 
-// SignSummary is Sign for a summary.
+// SignSummary makes the envelope of a summary. One that Verify would refuse is not signed:
+// ErrStatement.
 func (s *Signer) SignSummary(m Summary) ([]byte, error) {
 	m = m.normal()
 	if err := m.check(); err != nil {
@@ -129,7 +157,8 @@ func (s *Signer) SignSummary(m Summary) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrStatement, err)
 	}
-	return s.seal(SummaryType, payload), nil
+	sig := ed25519.Sign(s.key, pae(SummaryType, payload))
+	return append(appendSigned(nil, SummaryType, payload, s.id, sig), '}'), nil
 }
 
 // Format prints the id of the key that signs, for every verb.

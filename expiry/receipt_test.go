@@ -60,11 +60,23 @@ func signerOf(t testing.TB, file []byte) *expiry.Signer {
 
 func sign(t testing.TB, s *expiry.Signer, r expiry.Receipt) []byte {
 	t.Helper()
-	e, err := s.Sign(r)
+	return together(t, s, r)[0]
+}
+
+// together are the envelopes of receipts that have one signature.
+func together(t testing.TB, s *expiry.Signer, receipts ...expiry.Receipt) [][]byte {
+	t.Helper()
+	proofs, err := s.Sign(receipts...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e
+	envelopes := make([][]byte, len(receipts))
+	for i, r := range receipts {
+		if envelopes[i], err = expiry.Envelope(r, proofs[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return envelopes
 }
 
 func verify(t *testing.T, k expiry.Keyring, e []byte) expiry.Verified {
@@ -137,7 +149,7 @@ func TestReceiptContradictions(t *testing.T) {
 	} {
 		r := erasure()
 		change(&r)
-		if e, err := s.Sign(r); e != nil || !errors.Is(err, expiry.ErrStatement) {
+		if p, err := s.Sign(r); p[0] != nil || !errors.Is(err, expiry.ErrStatement) {
 			t.Errorf("%s: signed, or %v", name, err)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // versionsIn is what the receipt of a row says, which must be valid; nil if it says nothing.
 func versionsIn(t *testing.T, signer *expiry.Signer, r *row) *int64 {
 	t.Helper()
-	v, err := signer.Keyring().Verify(r.Receipt)
+	v, err := signer.Keyring().Verify(r.envelope(t))
 	if err != nil {
 		t.Fatalf("the receipt of %s, %s: %v", r.state, r.Reason, err)
 	}
@@ -120,7 +120,7 @@ func TestReceiptCountsItsPassOnly(t *testing.T) {
 	})
 	p := w.purge()
 	p.Blobs, p.Receipts = blobs, signer
-	if r, err := p.Run(t.Context()); err != nil || r.Failed != 2 || lost.Receipt != nil || kept.Receipt != nil {
+	if r, err := p.Run(t.Context()); err != nil || r.Failed != 2 || lost.Proof != nil || kept.Proof != nil {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	w.check(t)

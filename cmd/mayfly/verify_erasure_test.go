@@ -54,13 +54,30 @@ func (e erasures) after(d time.Duration) erasures {
 // receipt of a blob whose bytes never arrived.
 func (e erasures) receipt(t *testing.T, id uuid.UUID) string {
 	t.Helper()
-	signed, err := e.signer.Sign(expiry.Receipt{
+	return e.sign(t, e.of(id))[0]
+}
+
+func (e erasures) of(id uuid.UUID) expiry.Receipt {
+	return expiry.Receipt{
 		Blob: id, Size: 7, Reason: "not_uploaded", Policy: "view-once", DueAt: e.when, ErasedAt: e.when, VerifiedAbsentAt: e.when,
-	})
+	}
+}
+
+// sign receipts together.
+func (e erasures) sign(t *testing.T, receipts ...expiry.Receipt) (envelopes []string) {
+	t.Helper()
+	proofs, err := e.signer.Sign(receipts...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(signed)
+	for i, r := range receipts {
+		envelope, err := expiry.Envelope(r, proofs[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		envelopes = append(envelopes, string(envelope))
+	}
+	return envelopes
 }
 
 // summary of the receipts, which are in order.
@@ -120,6 +137,8 @@ func TestVerifyErasure(t *testing.T) {
 	a, b := uuid.MustParse("0193b1c2-6d2f-7b3a-8f60-51b0d3f0a9c4"), uuid.MustParse("0193b1c2-6d2f-7b3a-8f60-51b0d3f0a9c5")
 	first, second, stranger := e.receipt(t, a), e.receipt(t, b), newErasures(t).receipt(t, a)
 	both := e.summary(t, first, second)
+	// treed is first, signed together with another.
+	treed := e.sign(t, e.of(b), e.of(a))[1]
 	blob := func(id, receipt string) string {
 		return fmt.Sprintf(`{"id":%q,"receipt":%s,"tickets":[{}]}`, id, receipt)
 	}
@@ -136,6 +155,10 @@ func TestVerifyErasure(t *testing.T) {
 		"not erased yet":              {text: blob(a.String(), "null"), want: "malformed"},
 		"a blob without":              {text: `{"id":"x"}`, want: "malformed"},
 		"two receipts of one blob":    {text: `{"receipt":` + stranger + `,"receipt":` + first + `}`, want: "malformed"},
+		"signed with another":         {text: blob(a.String(), treed), want: "valid"},
+		"and not the blob's":          {text: blob(b.String(), treed), want: "other_blob"},
+		"not in the tree":             {text: strings.Replace(treed, `"index":1`, `"index":0`, 1), want: "bad_signature"},
+		"signed with another, once":   {text: second + both + treed + first, want: "valid valid:complete valid valid", flags: []string{"--complete"}},
 		"lines":                       {text: first + "\n" + second + "\n", want: "valid valid"},
 		"an array":                    {text: "[" + first + "," + blob(b.String(), second) + "]", want: "valid valid"},
 		"a damaged one among them":    {text: "[" + first + `,{"id":"x"},` + second + "]", want: "valid malformed valid"},
@@ -215,16 +238,13 @@ func TestVerifyErasurePrintsVersions(t *testing.T) {
 		"; versions removed: 12\n":                           &many,
 		"; how many versions, the blob store does not say\n": nil,
 	} {
-		signed, err := e.signer.Sign(expiry.Receipt{
+		signed := e.sign(t, expiry.Receipt{
 			Blob: uuid.New(), Size: 7, Reason: "not_uploaded", Policy: "view-once", DueAt: e.when, ErasedAt: e.when, VerifiedAbsentAt: e.when,
 			VersionsRemoved: versions,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		})[0]
 		var out bytes.Buffer
 		cmd := verifyErasureCmd{File: "-", Keys: e.keys}
-		if err := cmd.Run(t.Context(), terminal{In: bytes.NewReader(signed), Out: &out, Err: io.Discard}); err != nil || !strings.Contains(out.String(), want) {
+		if err := cmd.Run(t.Context(), terminal{In: strings.NewReader(signed), Out: &out, Err: io.Discard}); err != nil || !strings.Contains(out.String(), want) {
 			t.Errorf("%v, and printed is\n%s, want %q", err, out.String(), want)
 		}
 	}

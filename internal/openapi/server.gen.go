@@ -1028,10 +1028,22 @@ type Purge struct {
 // Receipt A signed statement that the blob was erased, a DSSE envelope. `internal/docs/receipts.md` says what is in it and how
 // to verify it; `mayfly verify-erasure` does so offline. As long as the tombstone.
 type Receipt struct {
-	// Payload The statement in base64. Its bytes are what is signed.
+	// Inclusion The statement, where a tree is signed, and that it is in the tree.
+	Inclusion *struct {
+		// Index Which leaf of the tree it is.
+		Index int `json:"index"`
+
+		// Path The hashes beside its way from the leaf to the root (RFC 9162), in base64.
+		Path []string `json:"path"`
+
+		// Receipt The statement in base64.
+		Receipt string `json:"receipt"`
+	} `json:"inclusion,omitempty"`
+
+	// Payload What is signed, in base64: the statement or, of many that were signed together, their tree.
 	Payload string `json:"payload"`
 
-	// PayloadType Examples: application/vnd.mayfly.erasure+json
+	// PayloadType Examples: application/vnd.mayfly.erasure+json, application/vnd.mayfly.erasure-tree+json
 	PayloadType string `json:"payloadType"`
 	Signatures  []struct {
 		// Keyid Of `GET /v1/erasure-keys`.

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"github.com/google/uuid"
 
+	"mayfly/expiry"
 	"mayfly/tickets"
 )
 
@@ -13,10 +14,10 @@ const blobColumns = `b.tenant, b.state,
 	b.resume_window, b.upload_ttl, b.tombstone_ttl, b.max_size,
 	b.size, b.announced, b.sha256, b.checksum, b.key, b.key_commitment, b.context,
 	b.created_at, b.upload_until, b.stored_at, b.expires_at, b.purge_at,
-	b.erased_at, b.forget_at, ` + shownReason + `, b.receipt, b.stamp`
+	b.erased_at, b.forget_at, ` + shownReason + `, b.stamp, b.receipt, b.proof`
 
 func readBlob(r *row, id uuid.UUID) tickets.Blob {
-	return tickets.Blob{
+	b := tickets.Blob{
 		ID:     id,
 		Tenant: r.text(),
 		State:  tickets.BlobState(r.text()),
@@ -46,9 +47,12 @@ func readBlob(r *row, id uuid.UUID) tickets.Blob {
 		ErasedAt:      r.time(),
 		ForgetAt:      r.time(),
 		Reason:        tickets.Reason(r.text()),
-		Receipt:       r.text(),
 		Stamp:         r.text(),
 	}
+	b.Receipt = string(r.receipt(expiry.Receipt{
+		Blob: id, SHA256: b.SHA256, Size: b.Size, Reason: string(b.Reason), Policy: b.Terms.Policy, StoredAt: b.StoredAt,
+	}))
+	return b
 }
 
 // What COALESCE hides from a planner is that there is an index of just these rows: it

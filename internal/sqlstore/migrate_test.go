@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"mayfly/blobstore"
 	"mayfly/blobstore/checksum"
 	"mayfly/tickets"
@@ -120,6 +122,46 @@ func TestMigrateChecksums(t *testing.T) {
 			if !errors.Is(err, c.want) || c.want == nil && !bytes.Equal(got, content) || c.want != nil && len(got) >= len(content) {
 				t.Errorf("%d of %d bytes, %v, want %v", len(got), len(content), err, c.want)
 			}
+		}
+	})
+}
+
+// TestOldReceipts: tombstones from before proofs have their receipts whole, and keep them.
+func TestOldReceipts(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, url string) {
+		const envelope = `{"payloadType":"of before"}`
+		b, _, expires := oldBlob(t, url, 8, sha256.Sum256(nil), 7)
+		st := openAny(t, url)
+		err := st.write(t.Context(), 1, func(c *conn) error {
+			_, err := c.exec(`UPDATE blobs SET state = 'erased', key = NULL, ready = 0, reason = 'unopened', erased_at = $2, forget_at = $2, receipt = $3 WHERE id = $1`,
+				b.ID[:], micros(expires), envelope)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, _, err := st.Blob(t.Context(), "acme", b.ID, 10)
+		if err != nil || found.Receipt != envelope {
+			t.Errorf("%q, %v", found.Receipt, err)
+		}
+		page, _, err := st.Receipts(t.Context(), "acme", uuid.UUID{}, 10)
+		if err != nil || len(page) != 1 || string(page[0].Envelope) != envelope {
+			t.Errorf("%+v, %v", page, err)
+		}
+		// A proof that the database has damaged is an error, and no receipt that is none.
+		err = st.write(t.Context(), 1, func(c *conn) error {
+			_, err := c.exec(`UPDATE blobs SET receipt = NULL, proof = $2 WHERE id = $1`, b.ID[:], []byte{1, 2, 3})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found, _, err := st.Blob(t.Context(), "acme", b.ID, 10); err == nil {
+			t.Errorf("a damaged proof is served: %q", found.Receipt)
+		}
+		if _, _, err := st.Receipts(t.Context(), "acme", uuid.UUID{}, 10); err == nil {
+			t.Error("a damaged proof is counted")
 		}
 	})
 }

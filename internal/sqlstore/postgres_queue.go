@@ -15,8 +15,8 @@ const (
 	// eraseBlobs names the ids once. Given as "= ANY" beside the join the planner takes them
 	// for few, and what is purging for less, and joins each with all.
 	eraseBlobs = `UPDATE blobs SET state = 'erased', erased_at = $2, forget_at = $2 + tombstone_ttl,
-		key = NULL, checksum = NULL, grant_hash = NULL, ready = 0, retry_at = NULL, receipt = i.receipt
-		FROM unnest(CAST($1 AS UUID[]), CAST($3 AS TEXT[])) AS i(id, receipt)
+		key = NULL, checksum = NULL, grant_hash = NULL, ready = 0, retry_at = NULL, proof = i.proof
+		FROM unnest(CAST($1 AS UUID[]), CAST($3 AS BYTEA[])) AS i(id, proof)
 		WHERE blobs.id = i.id AND COALESCE(state, '') = 'purging'`
 
 	eraseAttemptsOf = `DELETE FROM attempts WHERE blob_id = ANY(CAST($1 AS UUID[]))`
@@ -29,11 +29,11 @@ const (
 // erased are gone already.
 func (s *postgresDatabase) erase(c *conn, done []expiry.Due, now int64) error {
 	var blobs, loneBlobs ids
-	var receipts texts
+	var proofs hashes // nil is NULL
 	var loneKeys []string
 	for _, d := range done {
 		if d.ID != (uuid.UUID{}) {
-			blobs, receipts = append(blobs, d.ID), append(receipts, textOrNil(receiptOrNull(d.Receipt)))
+			blobs, proofs = append(blobs, d.ID), append(proofs, d.Proof)
 			continue
 		}
 		err := eachLone(d, func(blob uuid.UUID, key blobstore.Key) error {
@@ -45,7 +45,7 @@ func (s *postgresDatabase) erase(c *conn, done []expiry.Due, now int64) error {
 		}
 	}
 	if len(blobs) > 0 {
-		if _, err := c.exec(eraseBlobs, blobs, now, receipts); err != nil {
+		if _, err := c.exec(eraseBlobs, blobs, now, proofs); err != nil {
 			return err
 		}
 		if _, err := c.exec(eraseAttemptsOf, blobs); err != nil {

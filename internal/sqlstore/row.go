@@ -61,6 +61,18 @@ func (r *row) text() string {
 	return ""
 }
 
+// blob is valid as long as the row; NULL is nil.
+func (r *row) blob() []byte {
+	switch v := r.value().(type) {
+	case []byte:
+		return v
+	case nil:
+	default:
+		r.fail(v, "bytes")
+	}
+	return nil
+}
+
 func (r *row) key() blobstore.Key { return blobstore.Key(r.text()) }
 
 // time is an instant in UTC; NULL is the zero Time.
@@ -156,11 +168,11 @@ func checksumOrNull(s checksum.Sum) any {
 	return s.Reveal()
 }
 
-func receiptOrNull(envelope []byte) any {
-	if envelope == nil {
+func bytesOrNull(b []byte) any {
+	if b == nil {
 		return nil
 	}
-	return string(envelope)
+	return b
 }
 
 func textOrNull(text string) any {

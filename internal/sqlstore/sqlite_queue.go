@@ -13,7 +13,7 @@ func (s *sqliteDatabase) chunk() int { return 1000 }
 
 const (
 	eraseBlob = `UPDATE blobs SET state = 'erased', erased_at = $2, forget_at = $2 + tombstone_ttl,
-		key = NULL, checksum = NULL, grant_hash = NULL, ready = 0, retry_at = NULL, receipt = $3
+		key = NULL, checksum = NULL, grant_hash = NULL, ready = 0, retry_at = NULL, proof = $3
 		WHERE id = $1 AND state = 'purging'`
 
 	eraseAttempt = `DELETE FROM attempts WHERE blob_id = $1 AND key = $2 AND retry_at IS NOT NULL`
@@ -30,7 +30,7 @@ func (s *sqliteDatabase) erase(c *conn, done []expiry.Due, now int64) error {
 
 func eraseOne(c *conn, d expiry.Due, now int64) error {
 	if d.ID != (uuid.UUID{}) {
-		n, err := c.exec(eraseBlob, d.ID[:], now, receiptOrNull(d.Receipt))
+		n, err := c.exec(eraseBlob, d.ID[:], now, bytesOrNull(d.Proof))
 		if err != nil || n == 0 || d.SHA256 != nil && len(d.Keys) == 1 {
 			return err // stored, and without attempts when it was claimed: it gets none any more
 		}

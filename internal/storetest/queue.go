@@ -247,14 +247,14 @@ func eraseTombstone(t *testing.T, st Store) {
 	claim := spend(t, st, s.tickets[0], start, true)
 	due := claimAll(t, st, s.ExpiresAt)
 	now := s.ExpiresAt.Add(time.Minute)
-	due[0].Receipt = []byte(`{"payloadType": "signed once"}`)
+	envelope := sign(t, &due[0], now)
 	check(t, st.Erase(t.Context(), due, now))
-	due[0].Receipt = []byte(`{"payloadType": "signed by another, later"}`)
+	sign(t, &due[0], now.Add(time.Hour)) // by another, later
 	check(t, st.Erase(t.Context(), due, now.Add(time.Hour)))
 	check(t, st.Defer(t.Context(), due[0], now)) // too late, and harmless
 
 	s.State, s.Key, s.Checksum, s.Reason = tickets.BlobErased, "", checksum.Sum{}, tickets.ReasonUnopened
-	s.ErasedAt, s.ForgetAt, s.Receipt = now, now.Add(90*day), `{"payloadType": "signed once"}`
+	s.ErasedAt, s.ForgetAt, s.Receipt = now, now.Add(90*day), string(envelope)
 	s.tickets[0].State, s.tickets[0].Claim, s.tickets[0].OpenedAt = tickets.TicketOpened, claim, start
 	b, ts := look(t, st, s.ID)
 	same(t, "tombstone", s.Blob, b)

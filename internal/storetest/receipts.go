@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -8,6 +9,39 @@ import (
 
 	"mayfly/expiry"
 )
+
+var signer = sync.OnceValues(func() (*expiry.Signer, error) {
+	key, err := expiry.GenerateKey()
+	if err != nil {
+		return nil, err
+	}
+	return expiry.NewSigner(key)
+})
+
+// sign gives the entry the proof of a receipt, together with another one's, and says what
+// is to be served of it.
+func sign(t *testing.T, d *expiry.Due, now time.Time) (envelope []byte) {
+	t.Helper()
+	s, err := signer()
+	check(t, err)
+	r := expiry.Receipt{
+		Blob: d.ID, SHA256: d.SHA256, Size: d.Size, Reason: d.Reason, Policy: d.Policy, StoredAt: d.StoredAt,
+		DueAt: d.At, ErasedAt: now, VerifiedAbsentAt: now,
+	}
+	other := r
+	other.Blob = uuid.New()
+	proofs, err := s.Sign(other, r)
+	check(t, err)
+	d.Proof = proofs[1]
+	envelope, err = expiry.Envelope(r, d.Proof)
+	check(t, err)
+	v, err := s.Keyring().Verify(envelope)
+	check(t, err)
+	if v.Receipt.Blob != d.ID {
+		t.Fatalf("blob %s has the receipt of %s", d.ID, v.Receipt.Blob)
+	}
+	return envelope
+}
 
 // testReceipts: a tenant's tombstones with their receipts, in the order of the ids, page
 // by page, and nothing else.
@@ -25,13 +59,9 @@ func testReceipts(t *testing.T, open func(*testing.T) Database) {
 		due := claimAll(t, db, start)
 		now := start.Add(time.Duration(i) * time.Minute)
 		tombstone := expiry.StoredReceipt{Blob: s.ID, ErasedAt: now}
-		if i%3 > 0 {
-			tombstone.Envelope = []byte("envelope " + s.ID.String())
-		}
 		for j := range due {
-			due[j].Receipt = nil
-			if due[j].ID == s.ID {
-				due[j].Receipt = tombstone.Envelope
+			if i%3 > 0 && due[j].ID == s.ID {
+				tombstone.Envelope = sign(t, &due[j], now)
 			}
 		}
 		check(t, db.Erase(t.Context(), due, now))
