@@ -10,7 +10,7 @@ import (
 	"mayfly/tickets"
 )
 
-// hot are the calls on the way of an open, of an upload and of a purge. A dialect may have
+// hot are the calls on the way of an open, of an upload, of more tickets and of a purge. A dialect may have
 // statements of its own for them, which do for many callers at once what the
 // statements of the other do for each.
 type hot interface {
@@ -20,6 +20,7 @@ type hot interface {
 	// addBlob inserts a blob with its tickets. With fromAttempt it first ends the
 	// attempt of its key, and refuses with ErrTooLate if that is not to be had.
 	addBlob(ctx context.Context, b newBlob) error
+	addTickets(ctx context.Context, m moreTickets) (tickets.Blob, error)
 	// erase makes tombstones, within a transaction.
 	erase(c *conn, done []expiry.Due, now int64) error
 	// chunk is how many entries of the queue one transaction is about.

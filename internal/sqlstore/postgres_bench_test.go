@@ -30,6 +30,18 @@ func BenchmarkPostgresSpend(b *testing.B) {
 	table.each(b, "spends/s", order, func(t tickets.Ticket) { table.spend(b, t) })
 }
 
+// BenchmarkPostgresAddTickets is 64 callers who ask for another ticket of a blob each.
+func BenchmarkPostgresAddTickets(b *testing.B) {
+	table := newLoaded(b)
+	table.load(b, b.N)
+	table.each(b, "calls/s", rand.Perm(b.N), func(t tickets.Ticket) {
+		more := tickets.Ticket{ID: uuid.New(), BlobID: t.BlobID, Hash: t.Hash, Recipient: "bob", State: tickets.TicketReady, CreatedAt: benchStart}
+		if _, err := table.AddTickets(b.Context(), "acme", t.BlobID, []tickets.Ticket{more}, tickets.MaxTickets, benchStart); err != nil {
+			b.Error(err)
+		}
+	})
+}
+
 // BenchmarkPostgresTables is what an open asks of the store, a FindTicket and a Spend,
 // of tickets all over a small table, all over a large one, and of the young ones of the
 // large one, which were stored last, in turn. How large they are, and how many turns, is

@@ -43,6 +43,7 @@ type postgresDatabase struct {
 	spends   *batcher[*spending]
 	acks     *batcher[*acknowledging]
 	newBlobs *batcher[*adding]
+	issues   *batcher[*issuing]
 }
 
 func (s *postgresDatabase) versions(ctx context.Context) (current, latest int64, err error) {
@@ -56,6 +57,7 @@ func (s *postgresDatabase) close() error {
 	s.spends.close()
 	s.acks.close()
 	s.newBlobs.close()
+	s.issues.close()
 	s.lookups.close()
 	s.writes.Close()
 	s.reads.Close()
@@ -97,11 +99,14 @@ func (s *postgresDatabase) transaction(ctx context.Context, do func(*conn) error
 		// back, the connection is lost, and the server rolls back.
 		_ = tx.Rollback(ctx)
 		s.discardReadOnly(err)
+		if c.Conn().IsClosed() && ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", errLost, err)
+		}
 		return classifyPostgres(err)
 	}
 	// P2: durable before anybody is answered.
 	if err := tx.Commit(ctx); err != nil {
-		return classifyPostgres(fmt.Errorf("commit: %w", err))
+		return classifyPostgres(fmt.Errorf("%w: %w", errCommit, err))
 	}
 	return answer
 }

@@ -26,8 +26,11 @@ const (
 var (
 	// errAgain marks an error with which nothing was done, and that may not come again.
 	errAgain = errors.New("to be tried again")
-	// errLost is a connection that ended, of somebody who had only read.
+	// errLost is a connection that ended, of somebody who had only read, or not yet asked
+	// for the commit.
 	errLost = errors.New("the connection was lost")
+	// errCommit is an error of a commit, and of nothing before it.
+	errCommit = errors.New("commit")
 )
 
 // code is the SQLSTATE of a server's error, "" of others.
@@ -41,7 +44,7 @@ func code(err error) string {
 
 // classifyPostgres names the errors that a caller can act on.
 func classifyPostgres(err error) error {
-	if errors.Is(err, errLost) { // whatever the server said before it hung up: only a read
+	if errors.Is(err, errLost) { // whatever the server said before it hung up: nothing was done
 		return fmt.Errorf("%w: %w", errAgain, err)
 	}
 	switch code(err) {
@@ -56,7 +59,9 @@ func classifyPostgres(err error) error {
 	case dataCorrupted, indexCorrupted:
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	case "":
-		if pgconn.SafeToRetry(err) || errors.Is(err, errLost) { // nothing was sent, or only a read
+		// Nothing was sent. The driver says so too of a commit that was, if the connection
+		// ended before its answer: "conn closed".
+		if pgconn.SafeToRetry(err) && !errors.Is(err, pgconn.ErrConnClosed) {
 			return fmt.Errorf("%w: %w", errAgain, err)
 		}
 	}

@@ -21,6 +21,7 @@ const (
 	spendsAbreast  = 2
 	acksAbreast    = 1
 	addingsAbreast = 2
+	issuesAbreast  = 2
 	// crowd lookups or spends have to wait before a second statement is begun for them
 	// beside the one under way: with fewer most of its work would be the statement's own.
 	// Of opens by 64 clients it made a fifth more; 16 to 32 were alike. SQLite's lookups keep to it too.
@@ -32,6 +33,8 @@ func (s *postgresDatabase) share() {
 	s.spends = newBatcher(s.spendAll, func(*spending) int { return 2 }, maxBatchRows, spendsAbreast)
 	s.lookups.crowd, s.spends.crowd = crowd, crowd
 	s.acks = newBatcher(s.acknowledgeAll, func(*acknowledging) int { return 1 }, maxBatchRows, acksAbreast)
+	s.issues = newBatcher(s.issueAll, func(m *issuing) int { return 1 + len(m.tickets) }, maxBatchRows, issuesAbreast)
+	s.issues.crowd = crowd
 	s.newBlobs = newBatcher(s.addAll, func(a *adding) int { return 2 + len(a.tickets) }, maxBatchRows, addingsAbreast)
 }
 

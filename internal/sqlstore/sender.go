@@ -41,56 +41,6 @@ func (s *Store) Blob(ctx context.Context, tenant string, id uuid.UUID, limit int
 	return b, ts, err
 }
 
-const (
-	countTickets = `SELECT COUNT(*) FROM tickets WHERE blob_id = $1`
-
-	// keepForMore: a pending blob has no deadline yet, and its upload gets no more
-	// time by this.
-	keepForMore = `UPDATE blobs SET ready = ready + $2,
-		purge_at = CASE WHEN expires_at > purge_at THEN expires_at ELSE purge_at END
-		WHERE id = $1 RETURNING purge_at`
-)
-
-// AddTickets implements tickets.Store.
-func (s *Store) AddTickets(ctx context.Context, tenant string, id uuid.UUID, ts []tickets.Ticket, limit int, now time.Time) (b tickets.Blob, err error) {
-	err = s.write(ctx, 1+len(ts), func(c *conn) error {
-		if b, err = blobOf(c, tenant, id, c.dialect.lock); err != nil {
-			return err
-		}
-		if err := openToMore(b, now); err != nil {
-			return refuse(err)
-		}
-		var have int64
-		if _, err := c.first(countTickets, []any{id[:]}, func(r *row) { have = r.int() }); err != nil {
-			return err
-		}
-		if have+int64(len(ts)) > int64(limit) {
-			return refuse(tickets.ErrTooManyTickets)
-		}
-		if err := addTickets(c, id, ts); err != nil {
-			return err
-		}
-		_, err := c.first(keepForMore, []any{id[:], int64(len(ts))}, func(r *row) { b.PurgeAt = r.time() })
-		return err
-	})
-	return b, err
-}
-
-// openToMore says why the blob takes no more tickets, nil if it does.
-func openToMore(b tickets.Blob, now time.Time) error {
-	deadline := b.ExpiresAt
-	if b.State == tickets.BlobPending {
-		deadline = b.UploadUntil
-	}
-	switch {
-	case !deadline.IsZero() && micros(deadline) <= micros(now):
-		return tickets.ErrExpired
-	case b.State != tickets.BlobPending && b.State != tickets.BlobStored:
-		return tickets.ErrErased
-	}
-	return nil
-}
-
 // Revoke implements tickets.Store. PurgeAt stays: the sender may issue another
 // ticket in place of this one until the deadline.
 func (s *Store) Revoke(ctx context.Context, tenant string, blob, ticket uuid.UUID, now time.Time) error {

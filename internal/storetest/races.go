@@ -31,6 +31,7 @@ func testRaces(t *testing.T, open func(*testing.T) Database) {
 	run("spend and acknowledge", raceAcknowledge)
 	run("commit and commit", raceCommits)
 	run("add and add", raceAdds)
+	run("adds and refusals", raceMixedAdds)
 	run("contests", raceContests)
 }
 
