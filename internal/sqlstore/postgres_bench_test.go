@@ -117,11 +117,12 @@ func number(b *testing.B, s string) int {
 type loaded struct {
 	*Store
 	server *url.URL
+	url    *url.URL // of its schema on it
 	schema string
 	n      int
 }
 
-func newLoaded(b *testing.B) *loaded {
+func newLoaded(b testing.TB) *loaded {
 	b.Helper()
 	server := testServer(b)
 	u := newSchema(b, server)
@@ -135,12 +136,12 @@ func newLoaded(b *testing.B) *loaded {
 			b.Error(err)
 		}
 	})
-	return &loaded{Store: st, server: server, schema: u.Query().Get("search_path")}
+	return &loaded{Store: st, server: server, url: u, schema: u.Query().Get("search_path")}
 }
 
 // load puts n ready tickets in the place of all that is there, each of a blob of its
 // own: as ticket says, and with the statistics that autovacuum would make in time.
-func (l *loaded) load(b *testing.B, n int) {
+func (l *loaded) load(b testing.TB, n int) {
 	b.Helper()
 	admin(b, l.server, l.in(`TRUNCATE IN.blobs, IN.tickets`))
 	l.n = 0
@@ -153,7 +154,7 @@ func (l *loaded) in(statement string) string {
 }
 
 // insert adds n, numbered from the last one on.
-func (l *loaded) insert(b *testing.B, n int) {
+func (l *loaded) insert(b testing.TB, n int) {
 	b.Helper()
 	for _, statement := range []string{
 		`INSERT INTO IN.blobs (id, tenant, state, policy, unlimited, shared_ticket, unopened_ttl, report_window, resume_window, upload_ttl,

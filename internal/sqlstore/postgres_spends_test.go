@@ -1,10 +1,14 @@
 package sqlstore
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"mayfly/tickets"
 )
@@ -95,5 +99,27 @@ func TestSpendsLogNoRows(t *testing.T) {
 	}, (*row).int)
 	if code(err) != divisionByZero {
 		t.Errorf("%v, want a division by zero", err)
+	}
+}
+
+// TestSpendsFindTicketsById: also where all blobs have one ticket, and PostgreSQL may think
+// that the index of a blob's tickets does as well.
+func TestSpendsFindTicketsById(t *testing.T) {
+	t.Parallel()
+	table := newLoaded(t)
+	table.load(t, 100_000)
+	c := sessionAt(t, table.url)
+	execute(t, c, avoidScans)
+	execute(t, c, "SET plan_cache_mode = force_generic_plan")
+	for name, statement := range map[string]string{"sparedSpend": sparedSpend, "spendTickets": spendTickets, "reopenTickets": reopenTickets} {
+		p, err := c.Prepare(t.Context(), name, statement)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, _ := c.Query(t.Context(), fmt.Sprintf(`EXPLAIN EXECUTE "%s"(%s)`, name, strings.Join(slices.Repeat([]string{"NULL"}, len(p.ParamOIDs)), ",")), pgx.QueryExecModeSimpleProtocol)
+		steps, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if plan := strings.Join(steps, "\n"); err != nil || !strings.Contains(plan, "tickets_pkey") || strings.Contains(plan, "tickets_blob") {
+			t.Errorf("%s: %v\n%s", name, err, plan)
+		}
 	}
 }
