@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"sync"
 	"syscall"
 	"time"
 
@@ -50,6 +49,8 @@ type call struct {
 	err  error
 	// rolling says that a transfer sets the deadlines for writing itself.
 	rolling bool
+	// fast says that the last chunk that was copied was not held up.
+	fast bool
 }
 
 type callKey struct{}
@@ -90,12 +91,10 @@ func (c *call) Write(p []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (c *call) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-// buffers for what cannot use sendfile: HTTP/2, and blobs that come over a network.
-var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
-
 // ReadFrom writes what r has. A file goes to net/http's own ReadFrom, and so to
 // sendfile; all else is copied here, where a failure of r is told from one of the
-// client (*readError), and with a pooled buffer, which net/http would allocate.
+// client (*readError), and with a pooled buffer, which net/http would allocate. r is a
+// chunk, or less: how long it takes chooses the buffer of the next.
 func (c *call) ReadFrom(r io.Reader) (int64, error) {
 	if c.status == 0 {
 		c.WriteHeader(http.StatusOK)
@@ -105,11 +104,28 @@ func (c *call) ReadFrom(r io.Reader) (int64, error) {
 		c.written += n
 		return n, err
 	}
-	buffer := buffers.Get().(*[64 << 10]byte)
-	defer buffers.Put(buffer)
-	var total int64
+	began := time.Now()
+	n, err := c.copyFrom(r)
+	c.fast = n >= chunk && time.Since(began) < fastChunk
+	return n, err
+}
+
+// copyFrom writes what r has, through a buffer that suits the connection.
+func (c *call) copyFrom(r io.Reader) (int64, error) {
+	if c.fast {
+		if buffer := larges.take(); buffer != nil {
+			defer larges.free(buffer)
+			return c.copyThrough(buffer[:], r)
+		}
+	}
+	buffer := smalls.Get().(*[smallBuffer]byte)
+	defer smalls.Put(buffer)
+	return c.copyThrough(buffer[:], r)
+}
+
+func (c *call) copyThrough(buffer []byte, r io.Reader) (total int64, err error) {
 	for {
-		n, readErr := r.Read(buffer[:])
+		n, readErr := r.Read(buffer)
 		if n > 0 {
 			written, err := c.Write(buffer[:n])
 			total += int64(written)
