@@ -156,6 +156,7 @@ func TestDocumentedRecipes(t *testing.T) {
 		{"tree.json", "run: tree", `"payload":"eyJ2`, `"payload":"eyJ3`},
 		{"tree.json", "run: tree", `"receipt":"eyJ2`, `"receipt":"eyJ3`},
 		{"tree.json", "run: tree", `"index":1`, `"index":0`},
+		{"tree.json", "run: tree", `"sig":"ay`, `"sig":"by`},
 	} {
 		changed := bytes.Replace(documented(t, "example: "+change.file), []byte(change.old), []byte(change.new), 1)
 		if err := os.WriteFile(filepath.Join(dir, change.file), changed, 0o600); err != nil {

@@ -10,7 +10,8 @@ import (
 //
 // A large one saves a fifth of the processor time: fewer calls, and a client that is woken
 // less often. A slow client gains nothing from it, and would hold it for long. So only a
-// transfer that goes fast has one, and only a few at a time do: the memory of many
+// transfer that went fast until now has one (who then stops reading holds it until the
+// deadline of a chunk), and only a few at a time do: the memory of many
 // transfers is that of small ones.
 const (
 	smallBuffer = 64 << 10

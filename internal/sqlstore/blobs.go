@@ -14,10 +14,10 @@ const blobColumns = `b.tenant, b.state,
 	b.resume_window, b.upload_ttl, b.tombstone_ttl, b.max_size,
 	b.size, b.announced, b.sha256, b.checksum, b.key, b.key_commitment, b.context,
 	b.created_at, b.upload_until, b.stored_at, b.expires_at, b.purge_at,
-	b.erased_at, b.forget_at, ` + shownReason + `, b.stamp, b.receipt, b.proof`
+	b.erased_at, b.forget_at, ` + shownReason + `, b.stamp`
 
 func readBlob(r *row, id uuid.UUID) tickets.Blob {
-	b := tickets.Blob{
+	return tickets.Blob{
 		ID:     id,
 		Tenant: r.text(),
 		State:  tickets.BlobState(r.text()),
@@ -49,6 +49,15 @@ func readBlob(r *row, id uuid.UUID) tickets.Blob {
 		Reason:        tickets.Reason(r.text()),
 		Stamp:         r.text(),
 	}
+}
+
+// shownColumns are what readShown reads.
+const shownColumns = blobColumns + `, b.receipt, b.proof`
+
+// readShown is readBlob with the receipt of a tombstone. Only who is shown it needs it: one that is
+// damaged is nothing to a call that is about something else.
+func readShown(r *row, id uuid.UUID) tickets.Blob {
+	b := readBlob(r, id)
 	b.Receipt = string(r.receipt(expiry.Receipt{
 		Blob: id, SHA256: b.SHA256, Size: b.Size, Reason: string(b.Reason), Policy: b.Terms.Policy, StoredAt: b.StoredAt,
 	}))

@@ -163,5 +163,9 @@ func TestOldReceipts(t *testing.T) {
 		if _, _, err := st.Receipts(t.Context(), "acme", uuid.UUID{}, 10); err == nil {
 			t.Error("a damaged proof is counted")
 		}
+		// To calls that are about something else it is nothing.
+		if _, err := st.AddTickets(t.Context(), "acme", b.ID, nil, 10, expires.Add(-time.Second)); !errors.Is(err, tickets.ErrErased) {
+			t.Errorf("more tickets: %v", err)
+		}
 	})
 }

@@ -87,7 +87,7 @@ func (s *postgresDatabase) transaction(ctx context.Context, do func(*conn) error
 	defer cancel()
 	tx, err := c.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
 	if err != nil {
-		if c.Conn().IsClosed() && ctx.Err() == nil {
+		if c.Conn().IsClosed() && ctx.Err() == nil && ofConnection(code(err)) {
 			err = fmt.Errorf("%w: %w", errLost, err) // and with it nothing but BEGIN
 		}
 		return classifyPostgres(fmt.Errorf("begin: %w", err))
@@ -99,7 +99,7 @@ func (s *postgresDatabase) transaction(ctx context.Context, do func(*conn) error
 		// back, the connection is lost, and the server rolls back.
 		_ = tx.Rollback(ctx)
 		s.discardReadOnly(err)
-		if c.Conn().IsClosed() && ctx.Err() == nil {
+		if c.Conn().IsClosed() && ctx.Err() == nil && ofConnection(code(err)) {
 			err = fmt.Errorf("%w: %w", errLost, err)
 		}
 		return classifyPostgres(err)

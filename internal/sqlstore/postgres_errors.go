@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -32,6 +33,12 @@ var (
 	// errCommit is an error of a commit, and of nothing before it.
 	errCommit = errors.New("commit")
 )
+
+// ofConnection: a connection that ended with this code, or without any, did so by itself or by
+// order (classes 08 and 57), and not by what was asked.
+func ofConnection(code string) bool {
+	return code == "" || strings.HasPrefix(code, "08") || strings.HasPrefix(code, "57")
+}
 
 // code is the SQLSTATE of a server's error, "" of others.
 func code(err error) string {

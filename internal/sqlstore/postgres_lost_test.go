@@ -19,7 +19,8 @@ import (
 // server has it, or when it has answered and nobody hears.
 type cutter struct {
 	at    atomic.Pointer[string]
-	heard bool // by the server
+	heard bool   // by the server
+	first func() // what happens before it breaks
 }
 
 func (n *cutter) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -39,6 +40,9 @@ func (c *cutConn) Write(p []byte) (int, error) {
 		return c.Conn.Write(p)
 	}
 	c.cut.Store(true)
+	if c.network.first != nil {
+		c.network.first()
+	}
 	if c.network.heard {
 		if n, err := c.Conn.Write(p); err != nil {
 			return n, err
@@ -180,4 +184,41 @@ func TestMoreTicketsWithoutAnAnswer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMoreTicketsCannotBeAskedFor: a batch whose commit may have happened is not run again, also
+// where nobody can tell, since another one has the blob.
+func TestMoreTicketsCannotBeAskedFor(t *testing.T) {
+	t.Parallel()
+	u := newSchema(t, testServer(t))
+	ts := storeMany(t, openURL(t, u), 2)
+	st, network := breaking(t, u, false)
+	other, watch := sessionAt(t, u), sessionAt(t, u)
+	var pid uint32
+	execute(t, other, "BEGIN")
+	pid = other.PgConn().PID()
+	locked := make(chan error, 1)
+	network.first = func() { // in the queue for the blob, which is the batch's until the server sees that it broke off
+		go func() {
+			_, err := other.Exec(t.Context(), `SELECT 1 FROM blobs WHERE id = $1 FOR UPDATE`, ts[0].BlobID[:])
+			locked <- err
+		}()
+		for waiting := false; !waiting; {
+			if err := watch.QueryRow(t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE pid = $1 AND NOT granted)`, pid).Scan(&waiting); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}
+	network.breakAt(aCommit)
+	errs := st.db.(*postgresDatabase).issueAll([]*issuing{{moreTickets: moreFor(ts[0], 1)}, {moreTickets: moreFor(ts[1], 1)}})
+	if err := <-locked; err != nil {
+		t.Fatal(err)
+	}
+	for i, err := range errs {
+		if !errors.Is(err, errCommit) || errors.Is(err, ErrBusy) || errors.Is(err, errAgain) {
+			t.Errorf("call %d: %v", i, err)
+		}
+	}
+	execute(t, other, "ROLLBACK")
 }

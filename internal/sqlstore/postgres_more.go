@@ -22,7 +22,8 @@ type issuing struct {
 // one: a statement counts what was there when it began, and another replica may have added
 // tickets while it waited for the blob's lock.
 const (
-	lockForMore = `SELECT b.id, ` + blobColumns + ` FROM blobs b WHERE b.id = ANY(CAST($1 AS UUID[])) AND b.evidence = 0 ORDER BY b.id FOR UPDATE`
+	lockForMore = `SELECT b.id, ` + blobColumns + ` FROM blobs b WHERE b.id = ANY(CAST($1 AS UUID[])) AND b.tenant = ANY(CAST($2 AS TEXT[])) AND b.evidence = 0
+		ORDER BY b.id FOR UPDATE`
 
 	countEach = `SELECT blob_id, COUNT(*) FROM tickets WHERE blob_id = ANY(CAST($1 AS UUID[])) GROUP BY blob_id`
 
@@ -52,17 +53,25 @@ func (s *postgresDatabase) addTickets(ctx context.Context, m moreTickets) (ticke
 func (s *postgresDatabase) issueAll(batch []*issuing) []error {
 	err := s.inTransaction(func(c *conn) error { return issueTo(c, batch) })
 	if unanswered(err) {
-		switch done, readErr := s.issued(batch); {
-		case readErr != nil:
-			err = fmt.Errorf("%w; asked what came of it: %w", err, readErr)
-		case done:
-			err = nil
-		}
+		// Never alone behind this: what may have happened is not done once more.
+		return fill(make([]error, len(batch)), s.settled(batch, err))
 	}
 	if err != nil {
 		return alone(batch, err, s.issueAll)
 	}
 	return make([]error, len(batch))
+}
+
+// settled is nil if the batch whose commit failed so is committed after all.
+func (s *postgresDatabase) settled(batch []*issuing, err error) error {
+	switch done, readErr := s.issued(batch); {
+	case readErr != nil:
+		return fmt.Errorf("%w; asked what came of it: %v", err, readErr) // what that error is says nothing of the commit
+	case done:
+		return nil
+	default:
+		return err
+	}
 }
 
 // inTransaction is write for a batch, which none of its callers can end.
@@ -76,12 +85,12 @@ func (s *postgresDatabase) inTransaction(do func(*conn) error) error {
 // issueTo decides call by call, in the order in which they came: who is refused changes
 // nothing, for nobody.
 func issueTo(c *conn, batch []*issuing) error {
-	of := make(ids, len(batch))
+	of, tenants := make(ids, len(batch)), make(texts, len(batch)) // nobody locks a stranger's blobs
 	for i, m := range batch {
-		of[i] = m.blob
+		of[i], tenants[i] = m.blob, &m.tenant
 	}
 	blobs, have := make(map[uuid.UUID]tickets.Blob, len(batch)), make(map[uuid.UUID]int64, len(batch))
-	if err := c.query(context.Background(), lockForMore, []any{of}, func(r *row) {
+	if err := c.query(context.Background(), lockForMore, []any{of, tenants}, func(r *row) {
 		id := r.id()
 		blobs[id] = readBlob(r, id)
 	}); err != nil {

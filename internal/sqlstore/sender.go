@@ -9,13 +9,17 @@ import (
 	"mayfly/tickets"
 )
 
-const findBlob = `SELECT ` + blobColumns + ` FROM blobs b WHERE b.id = $1 AND b.tenant = $2 AND b.evidence = 0`
+const ofTenant = ` FROM blobs b WHERE b.id = $1 AND b.tenant = $2 AND b.evidence = 0`
 
-// blobOf is a tenant's blob; to others it does not exist, and neither does evidence to any
-// backend. In a transaction that
-// writes, lock keeps it as it is.
-func blobOf(c *conn, tenant string, id uuid.UUID, lock string) (b tickets.Blob, err error) {
-	found, err := c.first(findBlob+lock, []any{id[:], tenant}, func(r *row) { b = readBlob(r, id) })
+// blobOf is a tenant's blob, without a receipt. In a transaction that writes, lock keeps it as
+// it is.
+func blobOf(c *conn, tenant string, id uuid.UUID, lock string) (tickets.Blob, error) {
+	return oneOf(c, tenant, id, `SELECT `+blobColumns+ofTenant+lock, readBlob)
+}
+
+// oneOf is a tenant's blob; to others it does not exist, and neither does evidence to any backend.
+func oneOf(c *conn, tenant string, id uuid.UUID, query string, read func(*row, uuid.UUID) tickets.Blob) (b tickets.Blob, err error) {
+	found, err := c.first(query, []any{id[:], tenant}, func(r *row) { b = read(r, id) })
 	if err == nil && !found {
 		err = refuse(tickets.ErrUnknownBlob)
 	}
@@ -27,7 +31,7 @@ func (s *Store) Blob(ctx context.Context, tenant string, id uuid.UUID, limit int
 	err = s.readLong(ctx, func(c *conn) error { // up to limit tickets
 		return c.snapshot(func() error {
 			ts = nil
-			if b, err = blobOf(c, tenant, id, ""); err != nil {
+			if b, err = oneOf(c, tenant, id, `SELECT `+shownColumns+ofTenant, readShown); err != nil {
 				return err
 			}
 			return c.query(ctx, `SELECT t.id, t.token_hash, `+ticketColumns+`

@@ -10,9 +10,6 @@ import (
 	"mayfly/tickets"
 )
 
-// An open keeps the bytes until now + keep, and never less long than an earlier
-// open did, whose clock may have been ahead of ours (P4: nothing early). As long as
-// somebody can still open, they are kept to the deadline.
 // findTicket has its columns unnamed, as near as it goes: the driver makes a string of the name and one
 // of the declared type of each, for each row, and an expression has no such type.
 var findTicket = `SELECT +` + strings.ReplaceAll(heldColumns, ",", " AS a, +") + ` AS a FROM tickets t JOIN blobs b ON b.id = t.blob_id
@@ -30,6 +27,9 @@ const (
 	WHERE id = $1 AND token_hash = $2 AND state = 'ready' AND blob_id = $5`
 	turnBack = `UPDATE tickets SET state = 'ready', claim = NULL, opened_at = NULL WHERE id = $1`
 
+	// An open keeps the bytes until now + keep, and never less long than an earlier
+	// open did, whose clock may have been ahead of ours (P4: nothing early). As long as
+	// somebody can still open, they are kept to the deadline.
 	kept   = `CASE WHEN keep_until > $2 + keep THEN keep_until ELSE $2 + keep END`
 	toLast = `CASE WHEN expires_at > ` + kept + ` THEN expires_at ELSE ` + kept + ` END`
 
