@@ -47,7 +47,12 @@ func startProcess(t *testing.T, serve *exec.Cmd) *server {
 	if err := serve.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { serve.Process.Kill() })
+	t.Cleanup(func() {
+		serve.Process.Kill()
+		if t.Failed() {
+			s.showErrors(t)
+		}
+	})
 	s.listening(t, stderr)
 	key, err := os.ReadFile(filepath.Join(serve.Dir, "mayfly-data", keyFileName))
 	if err != nil {
@@ -55,6 +60,15 @@ func startProcess(t *testing.T, serve *exec.Cmd) *server {
 	}
 	s.key = strings.TrimSpace(string(key))
 	return s
+}
+
+// showErrors prints what the server had to say of a test that failed.
+func (s *server) showErrors(t *testing.T) {
+	for line := range strings.Lines(s.log.String()) {
+		if strings.Contains(line, `"level":"ERROR"`) || strings.Contains(line, `"level":"WARN"`) {
+			t.Log("the server logged", line)
+		}
+	}
 }
 
 // listening reads the log until the server says where it listens, and keeps the rest.
