@@ -120,6 +120,8 @@ func spendLikely(c *conn, sp *tickets.Spend) (won bool, err error) {
 	return n == 1, err
 }
 
+// spendAny spends by all the rules: also where a purge has looked at the blob already, and what is
+// unlimited once more.
 func spendAny(c *conn, sp *tickets.Spend) (won bool, err error) {
 	now := micros(sp.Now)
 	n, err := c.exec(openReady, sp.Ticket[:], sp.Hash[:], sp.Claim[:], now, sp.Blob[:])
